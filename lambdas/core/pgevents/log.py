@@ -1,0 +1,28 @@
+"""One JSON object a line on standard output: what CloudWatch Logs takes as structured fields."""
+
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+
+
+def emit(level: str, message: str, **fields: object) -> None:
+    """Writes one line: the time in UTC, the level, the message and the fields."""
+    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "message": message, **fields}
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stdout.flush()
+
+
+def info(message: str, **fields: object) -> None:
+    """Something happened that an operator may look for."""
+    emit("INFO", message, **fields)
+
+
+def warning(message: str, **fields: object) -> None:
+    """Something is not as it should be, and it is being dealt with."""
+    emit("WARNING", message, **fields)
+
+
+def error(message: str, **fields: object) -> None:
+    """Something failed that somebody has to look at."""
+    emit("ERROR", message, **fields)
