@@ -69,7 +69,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a captured table's changes go.
 
     `target` defaults to the table's own name, `key` to the table's key. `columns` declares what transforms add
-    or retype, name → type.
+    or retype, name → type; `omit` names the table's columns that the target does without. A table may have
+    several routes: without a transform each gets the row, with one a record goes where it says, else to the first.
     """
 
     table: SourceTable
@@ -78,6 +79,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Mode = "mirror"
     key: tuple[str, ...] = ()
     columns: dict[str, str] = {}
+    omit: tuple[str, ...] = ()
 
     @property
     def target_name(self) -> str:

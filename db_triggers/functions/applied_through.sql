@@ -1,0 +1,20 @@
+-- The snapshot before which every event is applied or dead: what the outbox may let go of.
+create or replace function pgevents.applied_through()
+returns pg_snapshot
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(
+        (
+            select b.window_from
+            from pgevents.batch as b
+            where b.state in ('open', 'forwarded')
+            order by b.batch_id
+            limit 1
+        ),
+        pgevents.last_window()
+    )
+$$;
+
+revoke all on function pgevents.applied_through() from public;

@@ -1,0 +1,41 @@
+-- Turns everything that has committed since the last window into batches of the ledger.
+--
+-- A window is what one snapshot sees and the one before it did not: the only cut that neither loses an event
+-- of a transaction that commits late, nor waits for one that does not commit at all. It is cut by seq into
+-- batches of at most batch_events, each of which can be read again unchanged until it is applied.
+--
+-- batch_events   the size of a batch
+-- returns        how many batches were opened
+create or replace function pgevents.open_batches(batch_events integer)
+returns integer
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    earlier pg_snapshot;
+    latest pg_snapshot;
+    events text;
+    opened integer := 0;
+begin
+    -- A drain whose lock was taken from it may still be here: two windows must never overlap.
+    lock table pgevents.batch in share row exclusive mode;
+    earlier := pgevents.last_window();
+    latest := pg_current_snapshot();
+    events := pgevents.window_sql(earlier, latest);
+    if events is not null then
+        execute format(
+            'insert into pgevents.batch'
+            ' (epoch, window_from, window_to, seq_from, seq_to, events, first_captured_at, last_captured_at)'
+            ' select s.epoch, %L, %L, min(e.seq), max(e.seq), count(*), min(e.captured_at), max(e.captured_at)'
+            ' from (select seq, captured_at, (row_number() over (order by seq) - 1) / %s as part from (%s) as w) as e'
+            ' cross join pgevents.setting as s group by s.epoch, e.part order by e.part',
+            earlier, latest, batch_events, events
+        );
+        get diagnostics opened = row_count;
+    end if;
+    return opened;
+end
+$$;
+
+revoke all on function pgevents.open_batches(integer) from public;

@@ -1,0 +1,126 @@
+"""The transform Lambda: woken by a doorbell or a sweep it drains; told of an applied batch it notes that."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+import msgspec
+from botocore.config import Config
+
+from pgevents import log, transforms
+from pgevents.config import Pipeline, PostgresSink, S3Sink, load
+from pgevents.errors import InputError
+from pgevents.settings import Connection, TransformSettings
+from transform.connections import Connections
+from transform.drain import BatchWriter, Drain, Drained
+from transform.outbox import Outbox, translated
+from transform.sinks.forward import Forwarder
+from transform.sinks.postgres import PostgresSink as PostgresWriter
+from transform.sinks.s3 import S3Sink as S3Writer
+
+_MARGIN_SECONDS = 10.0
+_OVERDUE_SECONDS = float(os.environ.get("PGEVENTS_OVERDUE_SECONDS", "90"))
+
+
+class LambdaContext(Protocol):
+    """What this handler uses of the context that Lambda passes."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The writer's answer, as its on-success destination brings it."""
+
+    source: str
+    batch_id: int
+    applied_at: datetime
+
+
+class Transform:
+    """Everything that outlives an invocation: settings, clients and connections."""
+
+    def __init__(self, settings: TransformSettings, pipeline: Pipeline) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        # Retries are the sweep's: a client that waits through its own would hold the drain's lock meanwhile.
+        config = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 2})
+        self._s3 = boto3.client("s3", config=config)
+        self._lambda = boto3.client("lambda", config=config)
+        self._connections = Connections(self._secret, self._token)
+        transforms.load("transform.transforms", pipeline.routed_tables())
+
+    def drain(self, source: str, context: LambdaContext, overdue_seconds: float | None = None) -> Drained:
+        """Drains a source. Raises TransientError when a service failed; the next doorbell or sweep goes on."""
+        until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+        with translated(source):
+            drain = Drain(
+                self._pipeline, self._outbox(source), self._sinks(), self._forwarder(), lambda: time.monotonic() >= until
+            )
+            return drain.run(overdue_seconds)
+
+    def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
+        """Drains what a lost doorbell left and repeats what was never applied, in one source or in all."""
+        return {name: self.drain(name, context, _OVERDUE_SECONDS) for name in ([source] if source else self._pipeline.sources)}
+
+    def applied(self, applied: Applied) -> bool:
+        """Notes a batch as applied; False when that was known."""
+        with translated(applied.source):
+            return self._outbox(applied.source).mark_applied(applied.batch_id, applied.applied_at)
+
+    def _outbox(self, source: str) -> Outbox:
+        if source not in self._pipeline.sources:
+            raise InputError(f"source {source!r} is not in pipeline.toml; expected one of {', '.join(self._pipeline.sources)}")
+        return Outbox(source, self._connections.get(self._settings.connections.sources[source]))
+
+    def _sinks(self) -> dict[str, BatchWriter]:
+        found: dict[str, BatchWriter] = {}
+        for name, sink in self._pipeline.sinks.items():
+            if isinstance(sink, PostgresSink):
+                connection = self._connections.get(self._settings.connections.sinks[name])
+                found[name] = PostgresWriter(connection, sink.schema).apply
+            elif isinstance(sink, S3Sink):
+                found[name] = S3Writer(self._s3, self._settings.bucket, sink.prefix).write
+        return found
+
+    def _forwarder(self) -> BatchWriter:
+        return Forwarder(self._lambda, self._s3, self._settings.writer_function, self._settings.bucket).forward
+
+    def _secret(self, name: str) -> str:
+        return str(boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+
+    def _token(self, to: Connection) -> str:
+        return str(boto3.client("rds").generate_db_auth_token(DBHostname=to.host, Port=to.port, DBUsername=to.user))
+
+
+_transform: Transform | None = None
+
+
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Lambda's entry point: `{"kind": "doorbell", "source"}`, `{"kind": "sweep", "source"?}`, or the destination
+    record of an applied batch. Raises InputError for anything else."""
+    global _transform
+    if _transform is None:
+        pipeline = load(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "pipeline.toml")
+        _transform = Transform(TransformSettings.read(os.environ), pipeline)
+    match event:
+        case {"kind": "doorbell", "source": str(source)}:
+            return _answer("doorbell", lambda: {source: _transform.drain(source, context)})
+        case {"kind": "sweep"}:
+            return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))
+        case {"responsePayload": {"kind": "applied", **answer}}:
+            applied = msgspec.convert(answer, Applied)
+            return {"kind": "noted", "batch_id": applied.batch_id, "first": _transform.applied(applied)}
+    raise InputError(f"event of no known kind: {str(event)[:200]}")
+
+
+def _answer(kind: str, work: Callable[[], dict[str, Drained]]) -> dict[str, Any]:
+    drained = work()
+    answer = {name: msgspec.to_builtins(what) for name, what in drained.items()}
+    if any(what.batches for what in drained.values()):
+        log.info("drained", kind=kind, sources=answer)
+    return {"kind": kind, "drained": answer}
