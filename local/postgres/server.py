@@ -1,0 +1,241 @@
+"""One PostgreSQL server over one data folder, on one port of the loopback interface."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from local.postgres import binaries
+from local.postgres.leftovers import forget_reused_lock, wait_for_leftovers
+from local.programs import Identity, Program, ProgramFailed
+from local.programs.identity import LAUNCH, not_root
+from pgevents.errors import InputError
+
+SUPERUSER = "pgevents_admin"
+"""Owns everything; no password, for the server listens on loopback only."""
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+"""Longest wait for a start: a server that was killed replays its log first."""
+LEFTOVER_SECONDS = 15.0
+
+StopMode = Literal["fast", "immediate"]
+
+SETTINGS = {
+    "listen_addresses": HOST,
+    # A socket's path may have 107 bytes, and projects lie deeper than that.
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "max_prepared_transactions": "10",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "io_method": "sync",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] %d ",
+}
+INITDB_OPTIONS = (
+    f"--username={SUPERUSER}",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-sync",
+    "--no-instructions",
+)
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class PostgresServer:
+    """A server that ends with this process.
+
+    `data` is made on the first start. `durable=False` gives up surviving a crash of the machine (not of the
+    server) for speed. `settings` are added to this module's, by their names in postgresql.conf.
+    Start it in the main thread: a server started in another one outlives a killed parent.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        port: int,
+        *,
+        name: str = "",
+        log: Path | None = None,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data = data.absolute()
+        self.port = port
+        self.name = name or self.data.name
+        self.log = log or self.data.with_name(f"{self.data.name}.log")
+        self._settings = (
+            SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {}) | {"port": str(port)}
+        )
+        self._program: Program | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server; -1 before its first launch."""
+        return self._program.pid if self._program else -1
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs, and before it was launched. Negative: the signal that ended it."""
+        return self._program.exit_code if self._program else None
+
+    @property
+    def runs(self) -> bool:
+        """Launched and not ended."""
+        return self._program is not None and self._program.runs
+
+    def dsn(self, database: str = "postgres") -> str:
+        """How libpq reaches a database of this server as its superuser."""
+        return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Makes the data folder if there is none, launches the server and waits until it answers.
+
+        Raises InputError for a port in use or a data folder of another release, ProgramFailed otherwise.
+        """
+        self.initdb()
+        self.launch()
+        self.wait_until_ready()
+
+    def initdb(self) -> bool:
+        """Makes the data folder, whole or not at all; False when there was one.
+
+        Raises InputError when it is another release's.
+        """
+        marker = self.data / "PG_VERSION"
+        if marker.exists():
+            self._refuse_other_release(marker.read_text().strip())
+            return False
+        if self.data.exists() and any(self.data.iterdir()):
+            raise InputError(
+                f"{self.data} is neither empty nor a PostgreSQL data folder; choose another --state"
+            )
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.data.with_name(f"{self.data.name}.{os.getpid()}.new")
+        unfinished.mkdir(mode=0o700)
+        try:
+            self._initdb_into(unfinished)
+            unfinished.replace(self.data)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return True
+
+    def launch(self) -> None:
+        """Starts the server on an existing data folder and comes back at once."""
+        left = wait_for_leftovers(self.data, LEFTOVER_SECONDS)
+        if left:
+            raise InputError(
+                f"{self.data} is in use by process {left[0]}; stop it, or choose another --state"
+            )
+        refuse_used_port(self.port)
+        forget_reused_lock(self.data)
+        identity = self._identity()
+        identity.adopt(self.data)
+        command: list[str | Path] = [binaries.program("postgres"), "-D", self.data]
+        command += [f"--{name}={value}" for name, value in self._settings.items()]
+        self._program = Program(
+            f"PostgreSQL ({self.name})",
+            command,
+            self.log,
+            identity=identity,
+            # Fast: clients are sent away, all is written. Immediate: as after a crash, replayed next time.
+            stop_signals=(signal.SIGINT, signal.SIGQUIT),
+            death_signal=signal.SIGQUIT,
+            grace=20.0,
+        )
+        self._program.launch()
+
+    def wait_until_ready(self) -> None:
+        """Waits until this very server answers a query."""
+        if self._program is not None:
+            self._program.wait_until(self.answers, START_SECONDS)
+
+    def answers(self) -> bool:
+        """Whether the server on the port is this one, and takes queries."""
+        try:
+            with psycopg.connect(self.dsn(), connect_timeout=2) as connection:
+                row = connection.execute("select current_setting('data_directory')").fetchone()
+        except psycopg.OperationalError:
+            return False
+        return row is not None and Path(row[0]).resolve() == self.data.resolve()
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Ends the server and waits. `immediate` leaves the rest to the next start, as a crash does."""
+        if self._program is None:
+            return
+        if mode == "immediate":
+            self._program.signal(signal.SIGQUIT)
+        self._program.stop()
+
+    def restart(self, mode: StopMode = "fast") -> None:
+        """Stops and starts."""
+        self.stop(mode)
+        self.start()
+
+    def kill(self) -> None:
+        """Ends the server as `kill -9` does, and waits until its backends have noticed."""
+        if self._program is not None:
+            self._program.kill()
+            wait_for_leftovers(self.data, LEFTOVER_SECONDS)
+
+    def create_database(self, name: str) -> bool:
+        """Makes a database; False when there was one of that name."""
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            if connection.execute("select from pg_database where datname = %s", [name]).fetchone():
+                return False
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        return True
+
+    def _identity(self) -> Identity:
+        reach = [binaries.program("postgres"), Path(sys.executable), LAUNCH.parent, self.data.parent]
+        return not_root(self.data, reach)
+
+    def _refuse_other_release(self, release: str) -> None:
+        if release != str(binaries.MAJOR):
+            raise InputError(
+                f"{self.data} was made by PostgreSQL {release}, this is PostgreSQL {binaries.MAJOR}; "
+                "choose another --state, or remove this one"
+            )
+
+    def _initdb_into(self, folder: Path) -> None:
+        identity = self._identity()
+        identity.adopt(folder)
+        initdb = binaries.program("initdb")
+        command = identity.command([initdb, "--pgdata", folder, *INITDB_OPTIONS], signal.SIGKILL)
+        made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if made.returncode != 0:
+            words = (made.stderr or made.stdout).strip().splitlines() or ["it said nothing"]
+            raise ProgramFailed(f"initdb of {self.data} ended with {made.returncode}: {words[-1]}")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def refuse_used_port(port: int) -> None:
+    """Raises InputError when somebody listens on a port of the loopback interface."""
+    with socket.socket() as probe:
+        # As the server itself does: connections that have just ended do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise InputError(f"port {port} is taken ({error.strerror}); choose others with --port") from error
