@@ -1,0 +1,55 @@
+"""`./pgevents status`: how far each source has come."""
+
+import argparse
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from ops import ledger
+from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+
+SUMMARY = "Show how far each source has come: waiting, in flight, latency, dead letters"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help="the pipeline's state folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = []
+    for source, dsn in read_endpoints(args.state).sources.items():
+        with connect(source, dsn) as connection:
+            found.append(ledger.status(source, connection))
+    if args.json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        Console().print(_table(found))
+    return 0
+
+
+def _table(found: list[ledger.SourceStatus]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("source")
+    for heading in ("applied", "waiting", "oldest", "in flight", "dead", "p50", "p99", "doorbells", "outbox"):
+        table.add_column(heading, justify="right")
+    for line in found:
+        table.add_row(
+            line.source,
+            f"{line.events_applied:,}",
+            f"{line.events_waiting:,}",
+            f"{line.oldest_waiting_seconds:.1f} s" if line.events_waiting else "-",
+            str(line.batches_in_flight),
+            f"[red]{line.dead_letters:,}[/red]" if line.dead_letters else "0",
+            _milliseconds(line.latency_p50_ms),
+            _milliseconds(line.latency_p99_ms),
+            f"{line.doorbells_rung:,}" + (f" ({line.doorbells_failed:,} failed)" if line.doorbells_failed else ""),
+            f"{line.outbox_bytes / 1024:,.0f} kB",
+        )
+    return table
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} ms"

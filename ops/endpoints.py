@@ -1,0 +1,46 @@
+"""Where a running pipeline listens: endpoints.json in its state folder."""
+
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from pgevents.errors import InputError
+
+DEFAULT_STATE = Path(__file__).parents[1] / ".pgevents"
+
+
+class Redshift(msgspec.Struct, frozen=True):
+    """The Redshift endpoint."""
+
+    dsn: str
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """Every part of a running pipeline: DSNs and URLs."""
+
+    sources: dict[str, str]
+    postgres: str
+    redshift: Redshift
+    lambda_: str = msgspec.field(name="lambda")
+    console: str
+    aws: str = ""
+
+
+def read_endpoints(state: Path) -> Endpoints:
+    """Raises InputError when nothing runs with this state folder."""
+    path = state / "endpoints.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Endpoints)
+    except FileNotFoundError as error:
+        raise InputError(f"nothing runs with the state folder {state}; start it with ./pgevents up") from error
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{path}: {error}; stop with ./pgevents down and start again") from error
+
+
+def connect(source: str, dsn: str) -> psycopg.Connection:
+    """A connection to a source in autocommit mode; InputError when it cannot be reached."""
+    try:
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=5, application_name="pgevents ops")
+    except psycopg.OperationalError as error:
+        raise InputError(f"source {source} cannot be reached: {str(error).splitlines()[0]}") from error
