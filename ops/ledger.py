@@ -67,6 +67,12 @@ def batches_after(connection: psycopg.Connection, batch_id: int) -> list[BatchLi
         return cursor.execute(_BATCHES, (batch_id,)).fetchall()
 
 
+def last_batches(connection: psycopg.Connection, count: int) -> list[BatchLine]:
+    """The newest batches in any state, newest first."""
+    with connection.cursor(row_factory=class_row(BatchLine)) as cursor:
+        return cursor.execute(_LAST_BATCHES, (count,)).fetchall()
+
+
 def _require_installed(source: str, connection: psycopg.Connection) -> None:
     if _value(connection, "select to_regclass('pgevents.batch')") is None:
         raise InputError(f"capture is not installed in source {source}; run ./pgevents up, or deploy")
@@ -106,11 +112,19 @@ select
 from total
 """
 
-_BATCHES = """
+_BATCH_LINE = """
 select
     b.batch_id, b.state, b.events, b.attempts, b.opened_at,
     (extract(epoch from b.applied_at - b.first_captured_at) * 1000)::float8 as latency_ms
 from pgevents.batch as b
+"""
+
+_LAST_BATCHES = _BATCH_LINE + "order by b.batch_id desc limit %s"
+
+_BATCHES = (
+    _BATCH_LINE
+    + """
 where b.batch_id > %s and b.state in ('applied', 'dead')
 order by b.batch_id
 """
+)

@@ -132,7 +132,7 @@ class TableRouter:
         self.dead: list[Dead] = []
         self.dropped = 0
         self._epoch = epoch
-        self._rows = rows
+        self.rows = rows
         self._decoders = [decoder(kind) for kind in rows.types]
         self._key_positions = tuple(rows.columns.index(name) for name in rows.key)
         self._dead_keys = dead_keys
@@ -140,7 +140,7 @@ class TableRouter:
     def take(self, row: OutboxRow) -> None:
         """Adds what the event comes to to its targets, or the event to the dead ones."""
         keys = self._keys(row)
-        if any(self._dead_keys.get((self._rows.table, key), row.seq + 1) <= row.seq for key in keys):
+        if any(self._dead_keys.get((self.rows.table, key), row.seq + 1) <= row.seq for key in keys):
             self._bury(row, keys, "waits behind an earlier event of the same row", "")
             return
         try:
@@ -221,7 +221,7 @@ class TableRouter:
             event_type=event_type,
             payload=payload,
             source=self.name,
-            key={name: payload[name] for name in self._rows.key},
+            key={name: payload[name] for name in self.rows.key},
             before=self._decoded(row.before) if has_before else None,
             version=Version(self._epoch, row.seq),
             transaction_id=row.transaction_id,
@@ -231,7 +231,7 @@ class TableRouter:
     def _decoded(self, values: Values) -> Row:
         return {
             name: value if decode is None or value is None else decode(value)
-            for name, decode, value in zip(self._rows.columns, self._decoders, values, strict=True)
+            for name, decode, value in zip(self.rows.columns, self._decoders, values, strict=True)
         }
 
     def _keys(self, row: OutboxRow) -> list[Values]:
@@ -242,16 +242,16 @@ class TableRouter:
 
     def _bury(self, row: OutboxRow, keys: list[Values], error: str, stack: str) -> None:
         for key in keys:
-            self._dead_keys.setdefault((self._rows.table, key), row.seq)
+            self._dead_keys.setdefault((self.rows.table, key), row.seq)
         event_type = _EVENT_TYPES[row.op]
         images = {"before": row.before, "after": row.after}
-        event = {"columns": self._rows.columns, "types": self._rows.types, **images, "captured_at": row.captured_at}
+        event = {"columns": self.rows.columns, "types": self.rows.types, **images, "captured_at": row.captured_at}
         self.dead.append(
             Dead(
                 seq=row.seq,
-                table=self._rows.table,
+                table=self.rows.table,
                 event_type=event_type,
-                keys=[dict(zip(self._rows.key, key, strict=True)) for key in keys],
+                keys=[dict(zip(self.rows.key, key, strict=True)) for key in keys],
                 event=msgspec.json.encode(event),
                 error=error,
                 stack=stack,

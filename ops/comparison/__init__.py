@@ -1,0 +1,1 @@
+"""Compares what the sinks hold with what the sources, sent through the transforms, say that they must hold."""
