@@ -1,0 +1,1 @@
+"""AWS on one machine: what the pipeline runs on when there is no AWS account."""
