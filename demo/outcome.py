@@ -1,79 +1,57 @@
 """What a replay came to: counts, latency and the comparison, and whether they are what they must be."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from demo.replay import EventCounts
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """A row that is not in a sink as it must be: its key, and what is wrong with it."""
-
-    sink: str
-    target: str
-    key: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.sink}: {' '.join(filter(None, (self.target, self.key)))}: {self.problem}"
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """A target in a sink: how many rows (in S3: changes) it holds, all of them compared, and what differs."""
-
-    sink: str
-    target: str
-    rows: int
-    differences: tuple[Difference, ...] = ()
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """A batch of the ledger: its events, and the seconds from its first event until all sinks had them."""
-
-    source: str
-    events: int
-    seconds: float
+from ops.comparison.difference import Compared, Difference
+from ops.ledger import BatchLine
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """Everything that the report shows.
 
-    `committed` and `rolled_back` are the replay's own record, `applied` the pipeline's ledger.
+    `committed` and `rolled_back` are the replay's own record, `batches` the ledger's batches a source,
+    `compared` every target in every sink, `seconds` how long all of it took.
     """
 
     committed: EventCounts
     rolled_back: EventCounts
-    applied: Sequence[Applied]
+    batches: Mapping[str, Sequence[BatchLine]]
     compared: Sequence[Compared]
     seconds: float
 
-    def differences(self) -> list[Difference]:
-        """All rows that differ, and first a line for each source whose ledger counts other events."""
-        found = [difference for compared in self.compared for difference in compared.differences]
-        return [*self.miscounted(), *found]
+    def problems(self) -> list[str]:
+        """A line for each thing that is not as it must be: none when all is well."""
+        return [*self.miscounts(), *self._differing_rows()]
 
-    def miscounted(self) -> list[Difference]:
-        """A line for each source of which more or fewer events were applied than committed."""
-        found = []
-        for source, expected in sorted(_by_source(self.committed).items()):
-            counted = sum(batch.events for batch in self.applied if batch.source == source)
-            if counted != expected:
-                problem = f"{counted:,} events were applied, {expected:,} were committed"
-                found.append(Difference("ledger", source, "", problem))
-        return found
+    def miscounts(self) -> list[str]:
+        """A line for each source of which other events were applied than committed."""
+        lines = []
+        for source, committed in sorted(_by_source(self.committed).items()):
+            applied = sum(batch.events for batch in self.batches.get(source, ()))
+            if applied != committed:
+                lines.append(f"{source}: {applied:,} events were applied, {committed:,} were committed")
+        return lines
 
     def latency(self, share: float) -> float:
         """The seconds from commit to applied that a share (0 to 1) of the events did not exceed."""
-        return weighted_percentile([(batch.seconds, batch.events) for batch in self.applied], share)
+        batches = [batch for lines in self.batches.values() for batch in lines]
+        finished = [(each.latency_ms / 1000, each.events) for each in batches if each.latency_ms is not None]
+        return weighted_percentile(finished, share)
+
+    def _differing_rows(self) -> Iterator[str]:
+        for compared in self.compared:
+            for difference in compared.differences:
+                yield f"{compared.sink}: {compared.target} {_described(difference)}"
 
 
-def _by_source(counts: EventCounts) -> Counter[str]:
-    by_source: Counter[str] = Counter()
-    for (table, _), count in counts.items():
-        by_source[table.split(".")[0]] += count
-    return by_source
+def arrived(compared: Compared) -> int:
+    """How many rows a sink holds: those it must hold, without the missing ones and with the surplus."""
+    kinds = Counter(difference.kind for difference in compared.differences)
+    return compared.rows - kinds["missing"] + kinds["unexpected"]
 
 
 def weighted_percentile(samples: Iterable[tuple[float, int]], share: float) -> float:
@@ -89,3 +67,16 @@ def weighted_percentile(samples: Iterable[tuple[float, int]], share: float) -> f
         if reached >= needed:
             return value
     raise ValueError("there is no percentile of nothing")
+
+
+def _described(difference: Difference) -> str:
+    key = ", ".join("null" if part is None else part for part in difference.key)
+    columns = f" in {', '.join(difference.columns)}" if difference.columns else ""
+    return f"({key}) is {difference.kind}{columns}"
+
+
+def _by_source(counts: EventCounts) -> Counter[str]:
+    by_source: Counter[str] = Counter()
+    for (table, _), count in counts.items():
+        by_source[table.split(".")[0]] += count
+    return by_source

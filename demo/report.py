@@ -7,15 +7,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from demo.outcome import Compared, Outcome
+from demo.outcome import Outcome, arrived
 from demo.replay import EventCounts, Step
 from demo.root_store import RootStore
+from ops.comparison.difference import Compared
 
 EVENT_TYPES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 NOTHING = Text("·", style="dim")
 PLAIN_LINE_EVERY = 5
 """Releases between two lines of progress where there is no terminal."""
-DIFFERENCES_SHOWN = 5
+PROBLEMS_SHOWN = 5
 INDENT = "  "
 
 
@@ -71,7 +72,7 @@ def _events_table(committed: EventCounts) -> Table:
 
 def _arrivals_table(compared: Sequence[Compared]) -> Table:
     sinks = list(dict.fromkeys(each.sink for each in compared))
-    rows = {(each.target, each.sink): each.rows for each in compared}
+    rows = {(each.target, each.sink): arrived(each) for each in compared}
     table = _table("arrived", *sinks)
     for target in dict.fromkeys(each.target for each in compared):
         table.add_row(INDENT + target, *(_number(rows.get((target, sink))) for sink in sinks))
@@ -92,22 +93,22 @@ def _number(count: int | None) -> Text:
 
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     rolled_back = f"{outcome.rolled_back.total():,} changes in transactions and savepoints"
-    yield "rolled back", rolled_back if outcome.miscounted() else f"{rolled_back}, none arrived"
-    if outcome.applied:
+    yield "rolled back", rolled_back if outcome.miscounts() else f"{rolled_back}, none arrived"
+    if any(outcome.batches.values()):
         p50, p99 = outcome.latency(0.5), outcome.latency(0.99)
         yield "commit to applied", f"p50 {p50:.2f} s, p99 {p99:.2f} s"
     yield "took", f"{outcome.seconds:.1f} s"
 
 
 def _print_verdict(console: Console, outcome: Outcome) -> None:
-    differences = outcome.differences()
+    problems = outcome.problems()
     rows = sum(each.rows for each in outcome.compared)
     sinks = ", ".join(dict.fromkeys(each.sink for each in outcome.compared))
-    style = "bold red" if differences else "bold green"
-    verdict = f"{len(differences):,} difference{'' if len(differences) == 1 else 's'}"
+    style = "bold red" if problems else "bold green"
+    verdict = f"{len(problems):,} difference{'' if len(problems) == 1 else 's'}"
     comparison = f"{INDENT}{'compared':<20}{rows:,} rows in {sinks}: [{style}]{verdict}[/]"
     console.print(comparison, highlight=False, soft_wrap=True)
-    for difference in differences[:DIFFERENCES_SHOWN]:
-        console.print(Text(f"{INDENT}{INDENT}{difference}"), soft_wrap=True)
-    if len(differences) > DIFFERENCES_SHOWN:
-        console.print(f"{INDENT}{INDENT}and {len(differences) - DIFFERENCES_SHOWN:,} more", highlight=False)
+    for problem in problems[:PROBLEMS_SHOWN]:
+        console.print(Text(f"{INDENT}{INDENT}{problem}"), soft_wrap=True)
+    if len(problems) > PROBLEMS_SHOWN:
+        console.print(f"{INDENT}{INDENT}and {len(problems) - PROBLEMS_SHOWN:,} more", highlight=False)

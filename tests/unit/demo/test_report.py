@@ -7,9 +7,16 @@ import pytest
 from rich.console import Console
 
 from demo import report
-from demo.outcome import Applied, Compared, Difference, Outcome, weighted_percentile
+from demo.outcome import Outcome, arrived, weighted_percentile
 from demo.replay import Step
 from demo.root_store import RootStore
+from ops.comparison.difference import Compared, Difference
+from ops.ledger import BatchLine
+
+
+def batch(events: int, latency_ms: float | None) -> BatchLine:
+    return BatchLine(1, "applied", events, 1, datetime(2026, 1, 1, tzinfo=UTC), latency_ms)
+
 
 OUTCOME = Outcome(
     committed=Counter(
@@ -20,15 +27,15 @@ OUTCOME = Outcome(
         }
     ),
     rolled_back=Counter({("accounts.public.account", "DELETE"): 417}),
-    applied=[Applied("accounts", 1138, 0.25), Applied("certificates", 36, 1.5)],
+    batches={"accounts": [batch(1138, 250.0)], "certificates": [batch(36, 1500.0)]},
     compared=[
-        Compared("replica", "account", 68),
-        Compared("warehouse", "account", 68),
-        Compared("archive", "other", 0),
+        Compared("replica", "account", 68, []),
+        Compared("warehouse", "account", 68, []),
+        Compared("archive", "other", 0, []),
     ],
     seconds=12.34,
 )
-MISSING = tuple(Difference("replica", "account", f"account_id={number}", "missing") for number in range(1, 9))
+MISSING = [Difference((str(number), None), "missing") for number in range(1, 9)]
 DIFFERENT = msgspec.structs.replace(OUTCOME, compared=[Compared("replica", "account", 68, MISSING)])
 
 
@@ -40,7 +47,7 @@ def printed(outcome: Outcome, width: int = 60) -> str:
 
 
 def test_equal_outcome_ends_with_zero_differences() -> None:
-    assert OUTCOME.differences() == []
+    assert OUTCOME.problems() == []
     assert printed(OUTCOME).rstrip().endswith("136 rows in replica, warehouse, archive: 0 differences")
 
 
@@ -58,21 +65,32 @@ def test_tables_show_what_was_committed_and_what_arrived_and_nothing_else_as_a_d
 def test_differences_are_counted_and_the_first_ones_named_with_their_keys() -> None:
     text = printed(DIFFERENT)
     assert "68 rows in replica: 8 differences" in text
-    assert "replica: account account_id=1: missing" in text
-    assert "account_id=6" not in text
+    assert "replica: account (1, null) is missing" in text
+    assert "(6, null)" not in text
     assert "and 3 more" in text
 
 
+def test_difference_names_its_columns() -> None:
+    different = Compared("replica", "account", 68, [Difference(("7",), "different", ("slug", "country"))])
+    outcome = msgspec.structs.replace(OUTCOME, compared=[different])
+    assert outcome.problems() == ["replica: account (7) is different in slug, country"]
+    assert "replica: account (7) is different in slug, country" in printed(outcome)
+
+
+def test_arrived_leaves_out_missing_rows_and_counts_surplus_ones() -> None:
+    surplus = [Difference(("90",), "unexpected"), Difference(("91",), "different", ("slug",))]
+    assert arrived(Compared("replica", "account", 68, [*MISSING, *surplus])) == 68 - 8 + 1
+
+
 def test_event_that_was_applied_and_never_committed_is_a_difference() -> None:
-    outcome = msgspec.structs.replace(OUTCOME, applied=[*OUTCOME.applied, Applied("accounts", 1, 0.1)])
-    (difference,) = outcome.differences()
-    assert str(difference) == "ledger: accounts: 1,139 events were applied, 1,138 were committed"
+    outcome = msgspec.structs.replace(OUTCOME, batches={**OUTCOME.batches, "accounts": [batch(1139, 1.0)]})
+    assert outcome.problems() == ["accounts: 1,139 events were applied, 1,138 were committed"]
     assert "none arrived" not in printed(outcome)
 
 
 def test_source_of_which_nothing_was_applied_is_a_difference() -> None:
-    outcome = msgspec.structs.replace(OUTCOME, applied=[])
-    assert len(outcome.differences()) == 2
+    outcome = msgspec.structs.replace(OUTCOME, batches={})
+    assert len(outcome.problems()) == 2
     assert "commit to applied" not in printed(outcome)
 
 
