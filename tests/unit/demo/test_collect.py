@@ -19,7 +19,7 @@ STAMP = datetime(2015, 4, 28, 18, 40, 40, tzinfo=UTC)
 
 
 def pem(der: bytes) -> str:
-    body = base64.encodebytes(der).decode().replace("\n", "\n").strip()
+    body = base64.encodebytes(der).decode().strip()
     return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
 
 
@@ -63,6 +63,11 @@ def test_labels_are_read_from_comments_and_from_underlined_headings() -> None:
 def test_label_keeps_quotes_and_spaces_as_the_bundle_has_them() -> None:
     text = commented(' OISTE "Server" Root ', b"first")
     assert [label for label, _ in bundle.labelled_certificates(text)] == [' OISTE "Server" Root ']
+
+
+def test_label_nearest_to_the_certificate_counts() -> None:
+    text = f"A preface\n=========\n{underlined('Root', b'first')}"
+    assert list(bundle.labelled_certificates(text)) == [("Root", b"first")]
 
 
 def test_certificate_without_a_label_is_refused() -> None:

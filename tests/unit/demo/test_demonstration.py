@@ -162,3 +162,15 @@ def test_demo_says_what_is_not_applied_when_nothing_drains(
 ) -> None:
     with pytest.raises(TransientError, match="accounts: 418 events are not applied after 0.2 s"):
         demonstrate(console, captured, list, pause=0.0, patience=0.2)
+
+
+def test_event_in_the_dead_letter_store_fails_the_demo(
+    console: Console, drained: dict[str, str], replica: str
+) -> None:
+    with psycopg.connect(drained["certificates"]) as connection:
+        connection.execute(
+            "insert into pgevents.dead_letter (batch_id, epoch, seq, table_name, event_type, keys, event, error)"
+            " values (0, 1, 0, 'public.certificate', 'INSERT', '[]', '{}', 'ValueError: no')"
+        )
+    with pytest.raises(TransientError, match="certificates: 1 events wait in the dead-letter store"):
+        demonstrate(console, drained, lambda: compared(drained, replica), pause=0.0, patience=60.0)
