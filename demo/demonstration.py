@@ -64,7 +64,7 @@ def _wait(sources: Mapping[str, str], patience: float) -> None:
             )
     for source, events in outcome.dead_letters.items():
         if events:
-            raise TransientError(f"{source}: {events:,} events wait in the dead-letter store of this source")
+            raise TransientError(f"{source}: {events:,} of its events wait in the dead-letter store")
 
 
 def _finished_batches(name: str, dsn: str) -> list[ledger.BatchLine]:

@@ -169,8 +169,9 @@ def test_event_in_the_dead_letter_store_fails_the_demo(
 ) -> None:
     with psycopg.connect(drained["certificates"]) as connection:
         connection.execute(
-            "insert into pgevents.dead_letter (batch_id, epoch, seq, table_name, event_type, keys, event, error)"
+            "insert into pgevents.dead_letter"
+            " (batch_id, epoch, seq, table_name, event_type, keys, event, error)"
             " values (0, 1, 0, 'public.certificate', 'INSERT', '[]', '{}', 'ValueError: no')"
         )
-    with pytest.raises(TransientError, match="certificates: 1 events wait in the dead-letter store"):
+    with pytest.raises(TransientError, match="certificates: 1 of its events wait in the dead-letter store"):
         demonstrate(console, drained, lambda: compared(drained, replica), pause=0.0, patience=60.0)
