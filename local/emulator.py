@@ -22,7 +22,6 @@ REGION: Final = "eu-west-1"
 ACCOUNT = "000000000000"
 ACCESS_KEY = "local"
 SERVICES = ("s3", "sqs", "secretsmanager")
-START_SECONDS = 30.0
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,38 +32,18 @@ _KEPT_MODULES = {"AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
 _READING = ("Get", "List", "Describe", "Receive", "Batch", "ValidateResourcePolicy")
 
 
-class Emulator:
+class Emulator(Program):
     """The emulator over one folder, on one port of the loopback interface; it ends with this process."""
 
     def __init__(self, folder: Path, port: int, log: Path | None = None) -> None:
         self.url = f"http://{HOST}:{port}"
         self._folder = folder
-        self._program = Program(
+        super().__init__(
             "S3, SQS and Secrets",
             [sys.executable, "-m", "local.emulator"],
             log or folder / "emulator.log",
             environment=_environment(folder, port),
         )
-
-    @property
-    def pid(self) -> int:
-        """The process id; -1 before the first launch."""
-        return self._program.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs, and before it was launched. Negative: the signal that ended it."""
-        return self._program.exit_code
-
-    @property
-    def runs(self) -> bool:
-        """Launched and not ended."""
-        return self._program.runs
-
-    def start(self) -> None:
-        """Launches the emulator and waits until it answers. Raises ProgramFailed when it does not."""
-        self.launch()
-        self.wait_until_ready()
 
     def launch(self) -> None:
         """Starts it and comes back at once."""
@@ -72,27 +51,15 @@ class Emulator:
         # Objects have files of their own, written with each request. This copy, made at a clean stop, would
         # bring back what was deleted since.
         (self._folder / "services" / "s3.json").unlink(missing_ok=True)
-        self._program.launch()
+        super().launch()
 
-    def wait_until_ready(self) -> None:
-        """Waits until it takes requests. Raises ProgramFailed when it does not come up."""
-        self._program.wait_until(self.answers, START_SECONDS)
-
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it takes requests."""
         try:
             with urllib.request.urlopen(f"{self.url}/_ministack/ready", timeout=1) as reply:  # noqa: S310
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False
-
-    def stop(self) -> None:
-        """Ends it and waits."""
-        self._program.stop()
-
-    def kill(self) -> None:
-        """Ends it as `kill -9` does."""
-        self._program.kill()
 
     def create_bucket(self, name: str) -> None:
         """Makes a bucket unless it is there."""

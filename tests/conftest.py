@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from local.postgres import PostgresServer, free_port
 
@@ -28,5 +26,4 @@ def database(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.create_database(name)
     yield postgres_server.dsn(name)
     if postgres_server.runs:
-        with psycopg.connect(postgres_server.dsn(), autocommit=True) as connection:
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        postgres_server.drop_database(name)

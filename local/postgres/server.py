@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -23,8 +24,6 @@ SUPERUSER = "pgevents_admin"
 """Owns everything; no password, for the server listens on loopback only."""
 
 HOST = "127.0.0.1"
-START_SECONDS = 60.0
-"""Longest wait for a start: a server that was killed replays its log first."""
 LEFTOVER_SECONDS = 15.0
 
 StopMode = Literal["fast", "immediate"]
@@ -56,7 +55,7 @@ INITDB_OPTIONS = (
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class PostgresServer:
+class PostgresServer(Program):
     """A server that ends with this process.
 
     `data` is made on the first start. `durable=False` gives up surviving a crash of the machine (not of the
@@ -76,31 +75,21 @@ class PostgresServer:
     ) -> None:
         self.data = data.absolute()
         self.port = port
-        self.name = name or self.data.name
-        self.log = log or self.data.with_name(f"{self.data.name}.log")
-        self._settings = (
-            SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {}) | {"port": str(port)}
+        chosen = SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {}) | {"port": str(port)}
+        options = [f"--{setting}={value}" for setting, value in chosen.items()]
+        super().__init__(
+            name or f"PostgreSQL {self.data.name}",
+            [binaries.program("postgres"), "-D", self.data, *options],
+            log or self.data.with_name(f"{self.data.name}.log"),
+            # Fast: clients are sent away, all is written. Immediate: as after a crash, replayed next time.
+            stop_signals=(signal.SIGINT, signal.SIGQUIT),
+            death_signal=signal.SIGQUIT,
+            grace=20.0,
         )
-        self._program: Program | None = None
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server; -1 before its first launch."""
-        return self._program.pid if self._program else -1
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs, and before it was launched. Negative: the signal that ended it."""
-        return self._program.exit_code if self._program else None
-
-    @property
-    def runs(self) -> bool:
-        """Launched and not ended."""
-        return self._program is not None and self._program.runs
 
     def dsn(self, database: str = "postgres") -> str:
         """How libpq reaches a database of this server as its superuser."""
-        return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{database}"
+        return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{quote(database, safe='')}"
 
     def start(self) -> None:
         """Makes the data folder if there is none, launches the server and waits until it answers.
@@ -108,8 +97,7 @@ class PostgresServer:
         Raises InputError for a port in use or a data folder of another release, ProgramFailed otherwise.
         """
         self.initdb()
-        self.launch()
-        self.wait_until_ready()
+        super().start()
 
     def initdb(self) -> bool:
         """Makes the data folder, whole or not at all; False when there was one.
@@ -143,28 +131,11 @@ class PostgresServer:
             )
         refuse_used_port(self.port)
         forget_reused_lock(self.data)
-        identity = self._identity()
-        identity.adopt(self.data)
-        command: list[str | Path] = [binaries.program("postgres"), "-D", self.data]
-        command += [f"--{name}={value}" for name, value in self._settings.items()]
-        self._program = Program(
-            f"PostgreSQL ({self.name})",
-            command,
-            self.log,
-            identity=identity,
-            # Fast: clients are sent away, all is written. Immediate: as after a crash, replayed next time.
-            stop_signals=(signal.SIGINT, signal.SIGQUIT),
-            death_signal=signal.SIGQUIT,
-            grace=20.0,
-        )
-        self._program.launch()
+        self._identity = self._not_root()
+        self._identity.adopt(self.data)
+        super().launch()
 
-    def wait_until_ready(self) -> None:
-        """Waits until this very server answers a query."""
-        if self._program is not None:
-            self._program.wait_until(self.answers, START_SECONDS)
-
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the server on the port is this one, and takes queries."""
         try:
             with psycopg.connect(self.dsn(), connect_timeout=2) as connection:
@@ -175,11 +146,9 @@ class PostgresServer:
 
     def stop(self, mode: StopMode = "fast") -> None:
         """Ends the server and waits. `immediate` leaves the rest to the next start, as a crash does."""
-        if self._program is None:
-            return
         if mode == "immediate":
-            self._program.signal(signal.SIGQUIT)
-        self._program.stop()
+            self.signal(signal.SIGQUIT)
+        super().stop()
 
     def restart(self, mode: StopMode = "fast") -> None:
         """Stops and starts."""
@@ -188,19 +157,30 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Ends the server as `kill -9` does, and waits until its backends have noticed."""
-        if self._program is not None:
-            self._program.kill()
-            wait_for_leftovers(self.data, LEFTOVER_SECONDS)
+        super().kill()
+        wait_for_leftovers(self.data, LEFTOVER_SECONDS)
 
     def create_database(self, name: str) -> bool:
         """Makes a database; False when there was one of that name."""
+        if self.has_database(name):
+            return False
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
-            if connection.execute("select from pg_database where datname = %s", [name]).fetchone():
-                return False
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         return True
 
-    def _identity(self) -> Identity:
+    def has_database(self, name: str) -> bool:
+        """Whether there is a database of that name."""
+        with psycopg.connect(self.dsn()) as connection:
+            found = connection.execute("select 1 from pg_database where datname = %s", [name])
+            return found.fetchone() is not None
+
+    def drop_database(self, name: str) -> None:
+        """Drops a database, whoever is connected to it; nothing happens when there is none of that name."""
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            drop = sql.SQL("drop database if exists {} with (force)")
+            connection.execute(drop.format(sql.Identifier(name)))
+
+    def _not_root(self) -> Identity:
         reach = [binaries.program("postgres"), Path(sys.executable), LAUNCH.parent, self.data.parent]
         return not_root(self.data, reach)
 
@@ -212,7 +192,7 @@ class PostgresServer:
             )
 
     def _initdb_into(self, folder: Path) -> None:
-        identity = self._identity()
+        identity = self._not_root()
         identity.adopt(folder)
         initdb = binaries.program("initdb")
         command = identity.command([initdb, "--pgdata", folder, *INITDB_OPTIONS], signal.SIGKILL)

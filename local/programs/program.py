@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.programs.identity import OWN, Identity
@@ -23,8 +23,12 @@ class Program:
     """A command that runs in its own session, so that a Ctrl-C in the terminal reaches only its parent.
 
     `stop_signals` are sent in order, each with `grace` seconds to work; SIGKILL to the whole session follows.
-    `death_signal` is what the kernel sends should the parent die (Linux).
+    `death_signal` is what the kernel sends should the parent die (Linux); None lets the child live on.
+    Subclasses say in `is_ready` when it has come up.
     """
+
+    start_seconds = 60.0
+    """Longest wait until it is ready."""
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class Program:
         environment: Mapping[str, str] | None = None,
         identity: Identity = OWN,
         stop_signals: Sequence[signal.Signals] = (signal.SIGTERM,),
-        death_signal: signal.Signals = signal.SIGTERM,
+        death_signal: signal.Signals | None = signal.SIGTERM,
         grace: float = 10.0,
     ) -> None:
         self.name = name
@@ -69,7 +73,7 @@ class Program:
         # The kernel ties the death signal to the thread that launches: one that ends early would take its
         # children along. Only the main thread is sure to live as long as the process.
         lasting = threading.current_thread() is threading.main_thread()
-        command = self._identity.command(self._command, self._death_signal if lasting else 0)
+        command = self._identity.command(self._command, (lasting and self._death_signal) or 0)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._child = subprocess.Popen(
@@ -81,15 +85,24 @@ class Program:
                 start_new_session=True,
             )
 
-    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Waits until it is ready. Raises ProgramFailed when it ends before, or is late and then killed."""
-        deadline = time.monotonic() + seconds
-        while not ready():
+    def start(self) -> None:
+        """Launches it and waits until it is ready. Raises ProgramFailed."""
+        self.launch()
+        self.wait_until_ready()
+
+    def is_ready(self) -> bool:
+        """Whether it has come up."""
+        return self.runs
+
+    def wait_until_ready(self) -> None:
+        """Raises ProgramFailed when it ends before it is ready, or is late and then killed."""
+        deadline = time.monotonic() + self.start_seconds
+        while not self.is_ready():
             if not self.runs:
                 raise ProgramFailed(self._told(f"ended with {self.exit_code}"))
             if time.monotonic() > deadline:
                 self.kill()
-                raise ProgramFailed(self._told(f"was not ready after {seconds:g} s"))
+                raise ProgramFailed(self._told(f"was not ready after {self.start_seconds:g} s"))
             time.sleep(POLL)
 
     def signal(self, number: signal.Signals) -> None:
@@ -111,6 +124,14 @@ class Program:
             os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
 
+    def detach(self) -> int:
+        """Lets it live on without this process; its process id."""
+        if self._child is None:
+            return -1
+        # Popen warns of a child that nobody waited for. This one is meant to be left alone.
+        pid, self._child.returncode = self._child.pid, 0
+        return pid
+
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, after waiting at most so long."""
         if self._child is None:
@@ -121,11 +142,15 @@ class Program:
             return False
         return True
 
-    def last_words(self) -> str:
-        """The last line that it logged since its launch."""
+    def said(self) -> str:
+        """What it logged since its launch."""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
-            lines = log.read()[-65536:].decode(errors="replace").splitlines()
+            return log.read().decode(errors="replace")
+
+    def last_words(self) -> str:
+        """The last line that it logged since its launch."""
+        lines = self.said().splitlines()
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
     def _told(self, fate: str) -> str:

@@ -115,7 +115,7 @@ def test_a_second_server_on_the_same_folder_is_refused(start: Start, monkeypatch
     monkeypatch.setattr("local.postgres.server.LEFTOVER_SECONDS", 0.1)
     with pytest.raises(InputError, match=f"in use by process {server.pid}"):
         PostgresServer(server.data, free_port()).start()
-    assert server.answers()
+    assert server.is_ready()
 
 
 @LINUX_ONLY
@@ -124,13 +124,13 @@ def test_a_lock_whose_process_id_is_somebody_elses_by_now_does_not_stop_it(start
     lock = server.data / "postmaster.pid"
     text = lock.read_text()
     server.kill()
-    stranger = Program("stranger", ["/bin/sleep", "60"], server.log, identity=server._identity())
+    stranger = Program("stranger", ["/bin/sleep", "60"], server.log, identity=server._identity)
     stranger.launch()
     try:
         lock.write_text(text.replace(text.split()[0], str(stranger.pid), 1))
         server.start()
         assert stranger.runs
-        assert server.answers()
+        assert server.is_ready()
     finally:
         stranger.kill()
 
@@ -144,7 +144,7 @@ def test_a_start_after_a_kill_waits_for_backends_that_still_run(start: Start) ->
         busy.start()
         time.sleep(0.3)
         os.kill(server.pid, signal.SIGKILL)
-        server._program.wait(5)  # type: ignore[union-attr]
+        server.wait(5)
         server.start()
         busy.join()
     assert count(server) == 0
@@ -220,3 +220,12 @@ def test_four_fresh_servers_are_up_within_six_seconds_and_warm_within_two(tmp_pa
     print(f"\nfour servers: cold {cold:.2f} s, warm {warm:.2f} s")
     assert cold < 6
     assert warm < 2
+
+
+def test_a_database_is_made_once_and_dropped_whoever_is_connected(postgres_server: PostgresServer) -> None:
+    assert postgres_server.create_database("made once")
+    assert not postgres_server.create_database("made once")
+    with psycopg.connect(postgres_server.dsn("made once")):
+        postgres_server.drop_database("made once")
+    assert not postgres_server.has_database("made once")
+    postgres_server.drop_database("made once")
