@@ -1,0 +1,105 @@
+"""The two Lambdas as the local Lambda service runs them: settings that the CDK stacks give them on AWS."""
+
+from pathlib import Path
+
+import msgspec
+
+from local.emulator import ACCOUNT, REGION
+from local.lambda_service.configuration import FunctionConfiguration, Schedule, ServiceConfiguration
+from local.postgres import SUPERUSER
+from pgevents.settings import Connection, Connections
+
+TRANSFORM = "pgevents-transform"
+WRITER = "pgevents-redshift-writer"
+TRANSFORM_HANDLER = "transform.handler.handle"
+WRITER_HANDLER = "redshift_writer.handler.handle"
+BUCKET = "pgevents"
+DEAD_LETTERS = "pgevents-dead-letters"
+HOST = "127.0.0.1"
+
+SWEEP_SECONDS = 10.0
+"""On AWS a minute. Here nobody pays for a sweep, and somebody may be looking."""
+OVERDUE_SECONDS = 30.0
+RETRY_DELAYS_S = (5.0, 15.0)
+"""On AWS one minute and two."""
+
+
+class Packages(msgspec.Struct, frozen=True):
+    """The folders that the functions run from."""
+
+    transform: Path
+    writer: Path
+    runtime: Path
+
+
+class Databases(msgspec.Struct, frozen=True):
+    """How the functions reach the databases."""
+
+    sources: dict[str, Connection]
+    sinks: dict[str, Connection]
+    redshift: Connection
+
+
+def connection(port: int, database: str) -> Connection:
+    """A local database. The secret exists and its password is never asked for: the servers trust loopback."""
+    return Connection(HOST, port, database, SUPERUSER, secret=secret_name(database), sslmode="disable")
+
+
+def secret_name(database: str) -> str:
+    """The secret that holds a database's user and password."""
+    return f"pgevents/{database}"
+
+
+def transform_environment(databases: Databases) -> dict[str, str]:
+    """What the transform Lambda reads its settings from."""
+    connections = Connections(databases.sources, databases.sinks)
+    return {
+        "PGEVENTS_CONNECTIONS": msgspec.json.encode(connections).decode(),
+        "PGEVENTS_BUCKET": BUCKET,
+        "PGEVENTS_WRITER_FUNCTION": WRITER,
+        "PGEVENTS_OVERDUE_SECONDS": f"{OVERDUE_SECONDS:g}",
+    }
+
+
+def writer_environment(databases: Databases) -> dict[str, str]:
+    """What the redshift_writer Lambda reads its settings from."""
+    return {
+        "PGEVENTS_REDSHIFT": msgspec.json.encode(databases.redshift).decode(),
+        "PGEVENTS_BUCKET": BUCKET,
+    }
+
+
+def service_configuration(
+    state: Path, port: int, aws: str, packages: Packages, databases: Databases
+) -> ServiceConfiguration:
+    """Both functions, where their results go, and the schedule of the sweep."""
+    transform = FunctionConfiguration(
+        name=TRANSFORM,
+        package=str(packages.transform),
+        handler=TRANSFORM_HANDLER,
+        timeout_s=60.0,
+        memory_mb=512,
+        environment=transform_environment(databases),
+        retry_delays_s=RETRY_DELAYS_S,
+    )
+    writer = FunctionConfiguration(
+        name=WRITER,
+        package=str(packages.writer),
+        handler=WRITER_HANDLER,
+        timeout_s=120.0,
+        memory_mb=512,
+        environment=writer_environment(databases),
+        retry_delays_s=RETRY_DELAYS_S,
+        on_success=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{TRANSFORM}",
+        on_failure=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEAD_LETTERS}",
+    )
+    return ServiceConfiguration(
+        state=str(state),
+        runtime=str(packages.runtime),
+        functions=(transform, writer),
+        schedules=(Schedule(every_s=SWEEP_SECONDS, function=TRANSFORM, payload={"kind": "sweep"}),),
+        port=port,
+        region=REGION,
+        account=ACCOUNT,
+        aws_endpoint=aws,
+    )

@@ -1,0 +1,96 @@
+"""The state folder belongs to one stack of one format, or is left alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.programs.environment import environment
+from local.stack.ports import Ports
+from local.stack.state import FORMAT, StateFolder, holder
+from ops.endpoints import Endpoints, Redshift, read_endpoints
+from pgevents.errors import InputError
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_stack_is_told_who_has_the_folder(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    with pytest.raises(InputError, match=rf"in use by process {os.getpid()}; .*./pgevents down"):
+        StateFolder(tmp_path / "state")
+    assert holder(tmp_path / "state") == os.getpid()
+    state.close()
+    assert holder(tmp_path / "state") is None
+    StateFolder(tmp_path / "state").close()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from local.stack.state import StateFolder
+state = StateFolder(Path(sys.argv[1]))
+print("holds", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "state")]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert holder(tmp_path / "state") == other.pid
+        other.kill()
+    assert holder(tmp_path / "state") is None
+    state = StateFolder(tmp_path / "state")
+    assert not state.is_new
+    state.close()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"format": "0\n", "lock": ""}, f"state format '0', this is '{FORMAT}'"),
+        ({"thesis.txt": "mine"}, "no state folder"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused_untouched(
+    tmp_path: Path, files: dict[str, str], words: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=words):
+        StateFolder(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be used: Not a directory; choose another --state"):
+        StateFolder(tmp_path / "file" / "state")
+
+
+def test_ports_and_endpoints_are_read_back(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    assert state.is_new
+    assert state.ports() is None
+    state.keep_ports(Ports(0, {"lambda": 1}))
+    assert state.ports() == Ports(0, {"lambda": 1})
+    endpoints = Endpoints({"a": "postgresql://a"}, "p", Redshift("r"), "l", "c", "e")
+    state.publish_endpoints(endpoints)
+    assert read_endpoints(tmp_path) == endpoints
+    state.withdraw_endpoints()
+    with pytest.raises(InputError, match="nothing runs"):
+        read_endpoints(tmp_path)
+    state.close()
+
+
+def test_a_discarded_folder_is_gone(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.discard()
+    assert list(tmp_path.iterdir()) == []
