@@ -25,6 +25,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     lambda_: str = msgspec.field(name="lambda")
     console: str
     aws: str = ""
+    bucket: str = ""
 
 
 def read_endpoints(state: Path) -> Endpoints:

@@ -13,8 +13,10 @@ import msgspec
 from pgevents import log
 from pgevents.batch import Batch
 from pgevents.config import Pipeline, RedshiftSink
+from pgevents.event import Version
 from transform.outbox import LedgerBatch, Outbox
-from transform.routing import route_batch
+from transform.routing import Routed, route_batch
+from transform.sinks.refusals import RefusedChanges
 
 _LAST_LOOK_SECONDS = 1.0
 _BACK_PRESSURE_PAUSE_SECONDS = 0.02
@@ -103,14 +105,7 @@ class Drain:
     def _take(self, batch: LedgerBatch) -> None:
         """Writes one batch to every sink and hands it to the writer. Safe to do again from the start."""
         started = time.monotonic()
-        tables = self._outbox.read(batch)
-        routed = route_batch(self._pipeline, self._outbox.source, batch, tables, self._outbox.dead_keys())
-        if routed.dead:
-            self._outbox.bury(batch, routed.dead)
-        for name, write in self._sinks.items():
-            part = routed.batch.for_sink(name)
-            if part.tables:
-                write(part)
+        routed = self._written(batch)
         self._hand_on(batch, routed.batch)
         self.drained.batches += 1
         self.drained.events += batch.events
@@ -120,6 +115,31 @@ class Drain:
             "batch drained", source=self._outbox.source, batch_id=batch.batch_id, events=batch.events,
             dead=len(routed.dead), dropped=routed.dropped, milliseconds=round((time.monotonic() - started) * 1000),
         )  # fmt: skip
+
+    def _written(self, batch: LedgerBatch) -> Routed:
+        """Routes a batch and writes it to every sink but Redshift; what a sink refuses becomes a dead letter."""
+        tables = self._outbox.read(batch)
+        refused: dict[int, str] = {}
+        while True:
+            routed = route_batch(
+                self._pipeline, self._outbox.source, batch, tables, self._outbox.dead_keys(), refused
+            )
+            if routed.dead:
+                self._outbox.bury(batch, routed.dead)
+            try:
+                self._write(routed.batch)
+                return routed
+            except RefusedChanges as refusal:
+                named = {Version.from_number(each.version).seq: str(each) for each in refusal.refusals}
+                if named.keys() <= refused.keys():
+                    raise
+                refused |= named
+
+    def _write(self, batch: Batch) -> None:
+        for name, write in self._sinks.items():
+            part = batch.for_sink(name)
+            if part.tables:
+                write(part)
 
     def _hand_on(self, batch: LedgerBatch, routed: Batch) -> None:
         tables = [table for table in routed.tables if self._warehouses & set(table.sinks)]

@@ -6,8 +6,9 @@ A table without a transform is its own record, and its values are passed on as P
 """
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 
@@ -102,18 +103,24 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 def route_batch(
-    pipeline: Pipeline, source: str, batch: LedgerBatch, tables: Iterable[TableRows], dead_keys: DeadKeys
+    pipeline: Pipeline,
+    source: str,
+    batch: LedgerBatch,
+    tables: Iterable[TableRows],
+    dead_keys: DeadKeys,
+    refused: Mapping[int, str] = MappingProxyType({}),
 ) -> Routed:
     """The changes that a batch's events make in every target.
 
     `dead_keys` are the rows whose events wait in the dead-letter store, and from which seq on; it is added to.
+    `refused` are the events, by seq, that a sink has refused and why.
     Raises InputError when a route does not fit the table that it routes.
     """
     gathered: list[TableChanges] = []
     dead: list[Dead] = []
     dropped = 0
     for rows in tables:
-        router = TableRouter(pipeline, source, batch.epoch, rows, dead_keys)
+        router = TableRouter(pipeline, source, batch.epoch, rows, dead_keys, refused)
         for row in rows.rows:
             router.take(row)
         gathered += [target.gathered() for target in router.targets if target.changes]
@@ -126,7 +133,15 @@ def route_batch(
 class TableRouter:
     """Routes the events of one table in one layout."""
 
-    def __init__(self, pipeline: Pipeline, source: str, epoch: int, rows: TableRows, dead_keys: DeadKeys) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        source: str,
+        epoch: int,
+        rows: TableRows,
+        dead_keys: DeadKeys,
+        refused: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self.name = f"{source}.{rows.table}"
         self.targets = [Target(route, rows) for route in pipeline.routes if route.table == self.name]
         self.dead: list[Dead] = []
@@ -136,10 +151,14 @@ class TableRouter:
         self._decoders = [decoder(kind) for kind in rows.types]
         self._key_positions = tuple(rows.columns.index(name) for name in rows.key)
         self._dead_keys = dead_keys
+        self._refused = refused
 
     def take(self, row: OutboxRow) -> None:
         """Adds what the event comes to to its targets, or the event to the dead ones."""
         keys = self._keys(row)
+        if row.seq in self._refused:
+            self._bury(row, keys, self._refused[row.seq], "")
+            return
         if any(self._dead_keys.get((self.rows.table, key), row.seq + 1) <= row.seq for key in keys):
             self._bury(row, keys, "waits behind an earlier event of the same row", "")
             return
