@@ -1,0 +1,108 @@
+"""The S3 sink: every change, as compressed JSON lines that Redshift's COPY and Athena read.
+
+<prefix>/<target>/date=2026-11-22/hour=15/<source>-<epoch>-<batch id>.json.gz
+
+Names and bytes follow from the batch alone, its hour too. So writing a batch again replaces its objects by
+equal ones, and needs no memory of what was written. docs/adr/0008-s3-layout-and-forwarding.md says why.
+"""
+
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pgevents.batch import Batch, TableChanges
+from pgevents.errors import TransientError
+from transform.sinks.aws_errors import aws_errors
+from transform.sinks.refusals import RefusedChanges, refusal
+from transform.sinks.s3_lines import OWN_COLUMNS, Lines
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+OBJECT_BYTES = 64 * 1024 * 1024  # of lines, before compression: what zlib makes of them may change with zlib
+COMPRESSION_LEVEL = 6
+GZIP_HEADER = 31  # zlib's own gzip header, which has no time in it
+
+
+class S3Sink:
+    """Writes batches under one prefix of one bucket."""
+
+    def __init__(
+        self, client: "S3Client", bucket: str, prefix: str, object_bytes: int = OBJECT_BYTES
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._object_bytes = object_bytes
+
+    def write(self, batch: Batch) -> list[str]:
+        """Write the batch (what is routed to this sink of it); returns the keys of its objects.
+
+        Raises RefusedChanges for a text that UTF-8 cannot express, TransientError for everything else; what
+        was written until then is written again with the next attempt.
+        """
+        keys = []
+        for target, tables in groupby(sorted(batch.tables, key=_target), key=_target):
+            for part, body in enumerate(self._objects(batch.source, list(tables)), 1):
+                key = object_key(self._prefix, target, batch, part)
+                with aws_errors(f"write s3://{self._bucket}/{key}"):
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
+                    )
+                keys.append(key)
+        return keys
+
+    def _objects(self, source: str, tables: list[TableChanges]) -> Iterator[bytes]:
+        """The bodies of a target's objects: a new one begins where the last would grow over the limit."""
+        compressed: list[bytes] = []
+        size, packer = 0, _packer()
+        for line in _lines(source, tables):
+            if size and size + len(line) > self._object_bytes:
+                yield b"".join([*compressed, packer.flush()])
+                compressed, size, packer = [], 0, _packer()
+            compressed.append(packer.compress(line))
+            size += len(line)
+        if size:
+            yield b"".join([*compressed, packer.flush()])
+
+
+def object_key(prefix: str, target: str, batch: Batch, part: int = 1) -> str:
+    """Where a part of a target's changes in a batch is kept."""
+    opened = datetime.fromisoformat(batch.opened_at).astimezone(UTC)
+    suffix = f"-{part}" if part > 1 else ""
+    name = f"{quote(batch.source, safe='')}-{batch.epoch}-{batch.batch_id:012d}{suffix}.json.gz"
+    return f"{target_prefix(prefix, target)}date={opened:%Y-%m-%d}/hour={opened:%H}/{name}"
+
+
+def target_prefix(prefix: str, target: str) -> str:
+    """What the keys of a target's objects begin with, the slash included."""
+    return "/".join([*filter(None, [prefix.strip("/")]), quote(target, safe=""), ""])
+
+
+def _target(table: TableChanges) -> str:
+    return table.target
+
+
+def _packer() -> "zlib._Compress":
+    return zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, GZIP_HEADER)
+
+
+def _lines(source: str, tables: list[TableChanges]) -> Iterator[bytes]:
+    for table in tables:
+        reserved = {column.name for column in table.columns} & set(OWN_COLUMNS)
+        if reserved:
+            raise TransientError(
+                f"target {table.target} has a column {min(reserved)}, a name the archive keeps for itself;"
+                " leave it out or give it another name in the table's transform"
+            )
+        lines = Lines(source, table.columns, table.key)
+        for change in table.changes:
+            try:
+                yield lines.encode(change)
+            except UnicodeEncodeError as error:
+                raise RefusedChanges(
+                    [refusal(table, change, f"the text is no valid Unicode: {error}")]
+                ) from error
