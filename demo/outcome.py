@@ -14,12 +14,14 @@ class Outcome(msgspec.Struct, frozen=True):
     """Everything that the report shows.
 
     `committed` and `rolled_back` are the replay's own record, `batches` the ledger's batches a source,
-    `compared` every target in every sink, `seconds` how long all of it took.
+    `cold` how many of them came before the Lambdas had warmed up; `compared` is every target in every sink,
+    `seconds` how long all of it took.
     """
 
     committed: EventCounts
     rolled_back: EventCounts
     batches: Mapping[str, Sequence[BatchLine]]
+    cold: Mapping[str, int]
     compared: Sequence[Compared]
     seconds: float
 
@@ -36,11 +38,15 @@ class Outcome(msgspec.Struct, frozen=True):
                 lines.append(f"{source}: {applied:,} events were applied, {committed:,} were committed")
         return lines
 
-    def latency(self, share: float) -> float:
-        """The seconds from commit to applied that a share (0 to 1) of the events did not exceed."""
-        batches = [batch for lines in self.batches.values() for batch in lines]
-        finished = [(each.latency_ms / 1000, each.events) for each in batches if each.latency_ms is not None]
-        return weighted_percentile(finished, share)
+    def latency(self, share: float) -> float | None:
+        """The seconds from commit to applied that a share (0 to 1) of the warm events did not exceed."""
+        warm = [batches[self.cold.get(source, 0) :] for source, batches in self.batches.items()]
+        return weighted_percentile(_latencies(warm), share)
+
+    def cold_start(self) -> float | None:
+        """The longest that an event took from commit to applied while the Lambdas started, in seconds."""
+        cold = [batches[: self.cold.get(source, 0)] for source, batches in self.batches.items()]
+        return weighted_percentile(_latencies(cold), 1.0)
 
     def _differing_rows(self) -> Iterator[str]:
         for compared in self.compared:
@@ -54,10 +60,10 @@ def arrived(compared: Compared) -> int:
     return compared.rows - kinds["missing"] + kinds["unexpected"]
 
 
-def weighted_percentile(samples: Iterable[tuple[float, int]], share: float) -> float:
-    """The least value that a share (0 to 1) of the weight does not exceed; samples are (value, weight).
+def weighted_percentile(samples: Iterable[tuple[float, int]], share: float) -> float | None:
+    """The least value that a share (0 to 1) of the weight does not exceed; None without samples.
 
-    Raises ValueError without samples.
+    Samples are (value, weight).
     """
     ordered = sorted(samples)
     needed = share * sum(weight for _, weight in ordered)
@@ -66,7 +72,14 @@ def weighted_percentile(samples: Iterable[tuple[float, int]], share: float) -> f
         reached += weight
         if reached >= needed:
             return value
-    raise ValueError("there is no percentile of nothing")
+    return None
+
+
+def _latencies(sources: Iterable[Iterable[BatchLine]]) -> Iterator[tuple[float, int]]:
+    for batches in sources:
+        for batch in batches:
+            if batch.latency_ms is not None:
+                yield batch.latency_ms / 1000, batch.events
 
 
 def _described(difference: Difference) -> str:

@@ -94,9 +94,11 @@ def _number(count: int | None) -> Text:
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     rolled_back = f"{outcome.rolled_back.total():,} changes in transactions and savepoints"
     yield "rolled back", rolled_back if outcome.miscounts() else f"{rolled_back}, none arrived"
-    if any(outcome.batches.values()):
-        p50, p99 = outcome.latency(0.5), outcome.latency(0.99)
+    p50, p99, cold = outcome.latency(0.5), outcome.latency(0.99), outcome.cold_start()
+    if p50 is not None and p99 is not None:
         yield "commit to applied", f"p50 {p50:.2f} s, p99 {p99:.2f} s"
+    if cold is not None:
+        yield "cold start", f"{cold:.2f} s for the first release, while the Lambdas started"
     yield "took", f"{outcome.seconds:.1f} s"
 
 

@@ -131,6 +131,8 @@ def test_demo_ends_with_zero_differences_through_the_real_transforms(
     assert "accounts.public.account 138 210 70 ·" in lines
     assert "certificates.public.expiry_watch 197 · · 34" in lines
     assert any(line.endswith("none arrived") for line in lines)
+    assert any(line.startswith("commit to applied p50 ") for line in lines)
+    assert any(line.startswith("cold start ") for line in lines)
     with psycopg.connect(replica) as connection:
         row = connection.execute(
             "select legal_name, legal_form, slug, country from account where organisation = 'D-Trust GmbH'"
@@ -160,7 +162,7 @@ def test_demo_names_the_row_that_somebody_changed_behind_its_back(
 def test_demo_says_what_is_not_applied_when_nothing_drains(
     console: Console, captured: dict[str, str]
 ) -> None:
-    with pytest.raises(TransientError, match="accounts: 418 events are not applied after 0.2 s"):
+    with pytest.raises(TransientError, match="accounts: 82 events are not applied after 0.2 s"):
         demonstrate(console, captured, list, pause=0.0, patience=0.2)
 
 
