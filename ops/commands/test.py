@@ -30,9 +30,9 @@ def run(args: argparse.Namespace) -> int:
         return int(pytest.main(args.rest))
     os.chdir(ROOT)
     failed = [name for name, command in checks() if not passes(name, command)]
-    print("\n== pytest", flush=True)
+    print("== pytest", flush=True)
     code = int(pytest.main([], plugins=[FailedChecks(failed)]))
-    return code or bool(failed)
+    return code or (1 if failed else 0)
 
 
 def checks() -> Iterator[tuple[str, list[str]]]:
@@ -44,13 +44,15 @@ def checks() -> Iterator[tuple[str, list[str]]]:
     yield "mypy", [*python, "mypy", "--no-error-summary", *(path for path in SHIPPED if Path(path).exists())]
     yield "import-linter", [sys.executable, "-c", lint_imports]
     if any(Path("db_triggers").rglob("*.sql")):
-        yield "sqlfluff", [*python, "sqlfluff", "lint", "--nofail-on-unparsable", "db_triggers"]
+        yield "sqlfluff", [*python, "sqlfluff", "lint", "--disable-progress-bar", "db_triggers"]
 
 
 def passes(name: str, command: list[str]) -> bool:
-    """Run a check, its output where ours goes."""
-    print(f"\n== {name}", flush=True)
-    return subprocess.run(command, check=False).returncode == 0
+    """Run a check and say how it ended; its own output is shown when it found something."""
+    print(f"== {name}: ", end="", flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    print("ok" if done.returncode == 0 else f"failed\n{done.stdout}", flush=True)
+    return done.returncode == 0
 
 
 class FailedChecks:
