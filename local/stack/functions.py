@@ -22,6 +22,9 @@ SWEEP_SECONDS = 10.0
 OVERDUE_SECONDS = 30.0
 RETRY_DELAYS_S = (5.0, 15.0)
 """On AWS one minute and two."""
+TRANSFORM_CONCURRENCY = 4
+WRITER_CONCURRENCY = 1
+"""Redshift lets one transaction at a time change a table: more writers would only wait for its lock."""
 
 
 class Packages(msgspec.Struct, frozen=True):
@@ -80,6 +83,7 @@ def service_configuration(
         timeout_s=60.0,
         memory_mb=512,
         environment=transform_environment(databases),
+        reserved_concurrency=TRANSFORM_CONCURRENCY,
         retry_delays_s=RETRY_DELAYS_S,
     )
     writer = FunctionConfiguration(
@@ -89,6 +93,7 @@ def service_configuration(
         timeout_s=120.0,
         memory_mb=512,
         environment=writer_environment(databases),
+        reserved_concurrency=WRITER_CONCURRENCY,
         retry_delays_s=RETRY_DELAYS_S,
         on_success=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{TRANSFORM}",
         on_failure=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEAD_LETTERS}",
