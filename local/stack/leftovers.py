@@ -26,9 +26,14 @@ class Process(msgspec.Struct, frozen=True):
         return self.started != "" and _started(self.pid) == self.started
 
 
+def process(pid: int) -> Process:
+    """The process that has this id at this moment."""
+    return Process(pid, _started(pid))
+
+
 def note(state: Path, pids: Iterable[int]) -> None:
     """Writes down what runs at this moment."""
-    write(state / FILE, [Process(pid, _started(pid)) for pid in pids])
+    write(state / FILE, [process(pid) for pid in pids])
 
 
 def forget(state: Path) -> None:
@@ -43,12 +48,12 @@ def wait(state: Path) -> None:
     except (FileNotFoundError, msgspec.MsgspecError):
         return
     deadline = time.monotonic() + GRACE_SECONDS
-    while any(process.lives() for process in noted) and time.monotonic() < deadline:
+    while any(each.lives() for each in noted) and time.monotonic() < deadline:
         time.sleep(0.05)
-    for process in noted:
-        if process.lives():
+    for each in noted:
+        if each.lives():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+                os.kill(each.pid, signal.SIGKILL)
 
 
 def _started(pid: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local.programs import Program, ProgramFailed, environment
+from local.stack import leftovers
 from local.stack.state import holder
 from ops.endpoints import Endpoints, read_endpoints
 from pgevents.errors import InputError, PgEventsError
@@ -92,10 +93,11 @@ def stop(state: Path) -> bool:
     pid = holder(state)
     if pid is None:
         return False
+    supervisor = leftovers.process(pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while holder(state) == pid:
+    while holder(state) == pid or supervisor.lives():
         if time.monotonic() > deadline:
             log = state / "logs" / "up.log"
             raise PgEventsError(f"process {pid} has not stopped after {STOP_SECONDS:g} s (log: {log})")
