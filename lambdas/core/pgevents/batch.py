@@ -89,7 +89,7 @@ def decode(encoded: bytes) -> Batch:
     """
     try:
         return msgspec.json.decode(zlib.decompress(encoded), type=Batch)
-    except (zlib.error, msgspec.MsgspecError) as error:
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise TerminalError(f"this is not an encoded batch: {error}") from error
 
 

@@ -11,8 +11,8 @@ import msgspec
 from pgevents.batch import Clause
 
 Value = None | bool | int | float | Decimal | str
-"""A column's value. boolean, integers, floats and numeric are Python's own; every other PostgreSQL type is its
-exact text, as psql prints it in UTC: nothing that PostgreSQL can hold is too large, too early or too odd for it."""
+"""A column's value. boolean, integers, floats and numeric are Python's own; every other PostgreSQL type is
+its exact text, as psql prints it in UTC: nothing that PostgreSQL holds is too large or too odd for it."""
 
 Row = Mapping[str, Value]
 
@@ -30,7 +30,7 @@ class EventType(enum.StrEnum):
 
 
 class Version(NamedTuple):
-    """Where a change stands in its database's history; of two changes of a row the greater is the later one."""
+    """Where a change stands in its database's history; of two changes of a row the greater is the later."""
 
     epoch: int
     seq: int

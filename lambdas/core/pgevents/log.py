@@ -1,5 +1,6 @@
 """One JSON object a line on standard output: what CloudWatch Logs takes as structured fields."""
 
+import json
 import sys
 from datetime import UTC, datetime
 
@@ -8,8 +9,8 @@ import msgspec
 
 def emit(level: str, message: str, **fields: object) -> None:
     """Writes one line: the time in UTC, the level, the message and the fields."""
-    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "message": message, **fields}
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    sys.stdout.write(_json({"time": time, "level": level, "message": message, **fields}) + "\n")
     sys.stdout.flush()
 
 
@@ -26,3 +27,11 @@ def warning(message: str, **fields: object) -> None:
 def error(message: str, **fields: object) -> None:
     """Something failed that somebody has to look at."""
     emit("ERROR", message, **fields)
+
+
+def _json(line: dict[str, object]) -> str:
+    """The line as JSON, whatever is in it: a field that is odd must not be why a batch fails."""
+    try:
+        return msgspec.json.encode(line, enc_hook=repr).decode()
+    except UnicodeEncodeError:
+        return json.dumps(line, default=repr)

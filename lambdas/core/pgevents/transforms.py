@@ -1,10 +1,12 @@
 """The registry behind `@on`: which function transforms which event."""
 
 import importlib
+import importlib.util
 import pkgutil
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
+from pgevents.config.mistakes import unknown
 from pgevents.errors import InputError
 from pgevents.event import ChangeEvent, EventType, Record
 
@@ -27,8 +29,8 @@ def on(source: str, *event_types: str) -> Callable[[Transform], Transform]:
             other = _registered.get((source, event_type))
             if other is not None and _origin(other) != _origin(transform):
                 raise InputError(
-                    f"{_origin(transform)}: {event_type} of {source} already has a transform, {_origin(other)}; "
-                    "remove one of the two"
+                    f"{_origin(transform)}: {event_type} of {source} already has a transform, "
+                    f"{_origin(other)}; remove one of the two"
                 )
             _registered[source, event_type] = transform
         return transform
@@ -46,37 +48,53 @@ def registered_sources() -> frozenset[str]:
     return frozenset(source for source, _ in _registered)
 
 
-def load(package: str, known_sources: Iterable[str]) -> None:
+def load(package: str, known_sources: Collection[str]) -> None:
     """Imports every module of the transforms' package, so that their `@on` lines take effect.
 
-    Raises InputError when a module does not import, or when a transform names a table that is not captured.
+    Raises InputError when a module does not import, or when a transform names a table that no route takes.
     """
+    _import(package)
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         _import(f"{package}.{module.name}")
-    for source in sorted(registered_sources() - set(known_sources)):
-        raise InputError(f"a transform is registered for {source}, which pipeline.toml does not route; correct the name")
+    for (source, _), transform in sorted(_registered.items(), key=lambda entry: entry[0]):
+        if source not in known_sources:
+            raise InputError(f"{_origin(transform)}: @on: {unknown(source, known_sources, 'a routed table')}")
 
 
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
-    except InputError:
-        raise
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        line = error.lineno if isinstance(error, SyntaxError) else where.lineno
-        file = error.filename if isinstance(error, SyntaxError) else where.filename
-        raise InputError(f"transform {name} does not import: {file}:{line}: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        message = " ".join(str(error).split())
+        raise InputError(
+            f"transform {name} does not import: {_place(name, error)}: {kind}{message}"
+        ) from error
+
+
+def _place(name: str, error: Exception) -> str:
+    """file:line of the module's own line that failed, or of the deepest one when none is its own."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    spec = importlib.util.find_spec(name)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if spec and frame.filename == spec.origin]
+    last = (own or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def _event_types(source: str, names: Iterable[str]) -> list[EventType]:
-    try:
-        wanted = [EventType(name) for name in names]
-    except ValueError as error:
-        raise InputError(f"@on({source!r}): {error}; expected one of {', '.join(EventType)}") from error
+    known = [str(event_type) for event_type in EventType]
+    for name in names:
+        if name not in known:
+            raise InputError(f"@on({source!r}): {unknown(str(name), known, 'an event type')}")
+    wanted = [EventType(name) for name in names]
     # A snapshot is the row as an insert would bring it: whoever transforms inserts transforms it too.
     return [*wanted, EventType.SNAPSHOT] if EventType.INSERT in wanted else wanted
 
 
 def _origin(transform: Transform) -> str:
-    return f"{transform.__module__}.{transform.__qualname__}"
+    """Where a function stands: two of one name in one file are still two."""
+    name = f"{getattr(transform, '__module__', '')}.{getattr(transform, '__qualname__', repr(transform))}"
+    code = getattr(transform, "__code__", None)
+    return f"{name} (line {code.co_firstlineno})" if code else name

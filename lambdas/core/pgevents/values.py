@@ -1,12 +1,17 @@
 """Between PostgreSQL's text form of a value and the Python value that a transform sees."""
 
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal
 
 from pgevents.event import Value
 
 _INTEGER = int
+# What PostgreSQL's text cannot hold: the zero character, and halves of a character.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# numeric: digits before and after the point.
+_MOST_DIGITS, _MOST_DECIMALS = 131_072, 16_383
 _DECODERS: dict[str, Callable[[str], Value]] = {
     "boolean": lambda text: text == "t",
     "smallint": _INTEGER,
@@ -27,7 +32,8 @@ def decoder(column_type: str) -> Callable[[str], Value] | None:
 def to_text(value: Value) -> str | None:
     """A Value in PostgreSQL's text form, None for NULL.
 
-    Raises TypeError for any other type: it would have to be guessed how it should look.
+    Raises TypeError for any other type: it would have to be guessed how it should look. Raises ValueError for
+    what no PostgreSQL type holds.
     """
     match value:
         case None:
@@ -35,15 +41,35 @@ def to_text(value: Value) -> str | None:
         case bool():
             return "t" if value else "f"
         case str():
-            return value
-        case int() | Decimal():
-            return str(value)
+            return _storable(value)
+        case int():
+            return int.__repr__(value)
+        case Decimal():
+            return _decimal_text(value)
         case float():
             return _float_text(value)
     raise TypeError(
         f"a {type(value).__name__} is no column value; expected None, bool, int, float, Decimal or str "
         "(PostgreSQL's own text of the value)"
     )
+
+
+def _storable(value: str) -> str:
+    if not value.isascii() or "\x00" in value:
+        found = _UNSTORABLE.search(value)
+        if found:
+            where = f"{found[0]!r} at position {found.start()}"
+            raise ValueError(f"the text has {where}, which PostgreSQL cannot store; take it out")
+    return value if type(value) is str else str.__str__(value)
+
+
+def _decimal_text(value: Decimal) -> str:
+    if not value.is_finite():
+        return "NaN" if value.is_nan() else _float_text(float(value))
+    if value.adjusted() >= _MOST_DIGITS or -int(value.as_tuple().exponent) > _MOST_DECIMALS:
+        raise ValueError(f"{value} has more digits than PostgreSQL's numeric can hold")
+    # As PostgreSQL prints it: without an exponent, and without a sign that a zero does not have.
+    return format(value or value.copy_abs(), "f")
 
 
 def _float_text(value: float) -> str:

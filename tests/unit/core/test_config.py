@@ -303,6 +303,11 @@ MISTAKES = {
         ("[sinks.warehouse]", '[sinks.cold]\ntype = "s3"\nprefix = "archive/cold"\n[sinks.warehouse]'),
         "sinks.cold.prefix: 'archive/cold' overlaps 'archive', the prefix of sink archive; choose another",
     ),
+    "a prefix where forwarded batches are kept": (
+        ('type = "s3"', 'type = "s3"\nprefix = "forwarded/x"'),
+        "sinks.archive.prefix: 'forwarded/x' is where batches on their way to Redshift are kept; choose "
+        "another",
+    ),
     "a second warehouse": (
         ("[sinks.warehouse]", '[sinks.second]\ntype = "redshift"\n[sinks.warehouse]'),
         "sinks: second and warehouse are of type redshift; expected at most one",

@@ -12,8 +12,11 @@ from pgevents.config.pipeline import COLUMN_TYPES, Pipeline, RedshiftSink, Route
 _TARGET = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _TARGET_RULE = "a lower-case letter and then at most 49 lower-case letters, digits or underscores"
 _RESERVED_TARGET = "pgevents_"
-_COMPANIONS = ("_history", "_tombstone")
-_RESERVED_COLUMNS = frozenset({"_version", "_clause", "_deleted_at"})
+_COMPANIONS = ("_history", "_tombstone", "__versions")
+_RESERVED_COLUMNS = frozenset(
+    ("_version", "_clause", "_source", "_deleted", "_deleted_at", "_newest", "_applied_at")
+)
+_FORWARDED_PREFIX = "forwarded"  # where batches lie that are too large for an event
 _RESERVED_SCHEMAS = ("pg_", "information_schema")
 
 _SYNONYMS = {
@@ -165,6 +168,10 @@ def _sink_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 def _prefix_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     prefixes = [(name, sink.prefix) for name, sink in pipeline.sinks.items() if isinstance(sink, S3Sink)]
+    for name, prefix in prefixes:
+        if prefix.split("/")[0] == _FORWARDED_PREFIX:
+            problem = f"{shown(prefix)} is where batches on their way to Redshift are kept; choose another"
+            yield Mistake(f"sinks.{name}.prefix", problem)
     for (one, earlier), (other, later) in combinations(prefixes, 2):
         if f"{earlier}/".startswith(f"{later}/") or f"{later}/".startswith(f"{earlier}/"):
             problem = f"{shown(later)} overlaps {shown(earlier)}, the prefix of sink {one}; choose another"

@@ -62,8 +62,9 @@ def one_of(choices: Collection[str]) -> str:
 
 def closest(value: str, choices: Collection[str]) -> str | None:
     """The choice that `value` may be a slip of."""
-    found = difflib.get_close_matches(value.lower(), sorted(choices), n=1)
-    return found[0] if found else None
+    by_lower_case = {choice.lower(): choice for choice in sorted(choices)}
+    found = difflib.get_close_matches(value.lower(), by_lower_case, n=1)
+    return by_lower_case[found[0]] if found else None
 
 
 def meant(suggestion: str | None) -> str:
