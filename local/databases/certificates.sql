@@ -1,4 +1,4 @@
--- The source database `certificates`: the roots that the root store carries, and the worklist of those that expire soon.
+-- The source database `certificates`: the roots of the root store, and the worklist of those that expire soon.
 
 create table public.certificate (
     fingerprint text not null,
@@ -34,18 +34,23 @@ create table public.certificate (
 
 create index certificate_operator_id_idx on public.certificate (operator_id);
 
-comment on table public.certificate is 'A root certificate, from the release that first listed it until a year after its removal';
+comment on table public.certificate is
+    'A root certificate, from the release that first listed it until a year after its removal';
 comment on column public.certificate.fingerprint is 'SHA-256 of the certificate, in hexadecimal';
 comment on column public.certificate.operator_id is 'The operator in the database accounts';
 comment on column public.certificate.label is 'The name that the root store gives it, as spelled there';
 comment on column public.certificate.issuer is 'RFC 4514';
 comment on column public.certificate.subject is 'RFC 4514';
 comment on column public.certificate.serial_number is 'Up to 160 bits, and in old roots zero or negative';
-comment on column public.certificate.is_ca is 'From the basic constraints; null where the certificate has none';
-comment on column public.certificate.path_length is 'How many authorities may stand below; null means no limit';
-comment on column public.certificate.extensions is 'Extension name or OID → {"critical": boolean, "value": ...}';
+comment on column public.certificate.is_ca is
+    'From the basic constraints; null where the certificate has none';
+comment on column public.certificate.path_length is
+    'How many authorities may stand below; null means no limit';
+comment on column public.certificate.extensions is
+    'Extension name or OID → {"critical": boolean, "value": ...}';
 comment on column public.certificate.der is 'The certificate itself';
-comment on column public.certificate.lifecycle is 'As of the release in changed_in: trusted, expiring, expired or removed';
+comment on column public.certificate.lifecycle is
+    'As of the release in changed_in: trusted, expiring, expired or removed';
 comment on column public.certificate.listed_in is 'The first release of the root store that listed it';
 comment on column public.certificate.changed_in is 'The release of the root store that last changed this row';
 
@@ -60,6 +65,9 @@ create table public.expiry_watch (
     constraint expiry_watch_days_left_not_negative check (days_left >= 0)
 );
 
-comment on table public.expiry_watch is 'Worklist of the roots that expire within three years; truncated and written anew with each release';
-comment on column public.expiry_watch.days_left is 'Whole days from the release in seen_in until the certificate expires';
-comment on column public.expiry_watch.seen_in is 'The release of the root store that the line was computed for';
+comment on table public.expiry_watch is
+    'Worklist of the roots that expire within three years; written anew with each release';
+comment on column public.expiry_watch.days_left is
+    'Whole days from the release in seen_in until the certificate expires';
+comment on column public.expiry_watch.seen_in is
+    'The release of the root store that the line was computed for';
