@@ -5,6 +5,7 @@ configuration is wrong or the port is in use.
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -27,8 +28,15 @@ async def serve(configuration: ServiceConfiguration, extensions: Sequence[Extens
     await service.stop()
 
 
+def forget_aws() -> None:
+    """Drop what the environment says of AWS: a profile of the caller's must not decide where messages go."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+
+
 def main(arguments: Sequence[str]) -> int:
     """The exit code of the command."""
+    forget_aws()
     try:
         if len(arguments) != 1:
             raise InputError("usage: python -m local.lambda_service CONFIG.json")

@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from local.lambda_service import logs
 from local.lambda_service.configuration import FunctionConfiguration
 from local.lambda_service.invocation import Invocation, Outcome, error_type, exited, timed_out
@@ -99,6 +101,9 @@ class Environment:
         self._output.line(
             f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: {phase}\tStatus: {_status(failure)}"
         )
+        if phase == "invoke":
+            self._output.line(f"START RequestId: {request_id} Version: {LATEST}")
+            return self._reported(request_id, failure, took, None)
         return failure
 
     async def invoke(self, invocation: Invocation, timeout_s: float) -> Outcome:
@@ -115,7 +120,7 @@ class Environment:
             outcome = timed_out(invocation.request_id, timeout_s)
         duration = time.monotonic() - began
         peak = logs.peak_memory_mb(self.pid)
-        if _status(outcome) == "timeout":
+        if outcome.fatal:
             await self.kill()
         self.busy_with = None
         return self._reported(invocation.request_id, outcome, duration, peak)
@@ -138,8 +143,9 @@ class Environment:
         self._output.line(f"END RequestId: {request_id}")
         memory = self.function.memory_mb
         self._output.line(logs.report(request_id, duration, self._init_s, memory, peak, status))
+        self._output.flush()
         self._init_s = None
-        return Outcome(outcome.payload, outcome.error, self._output.end())
+        return msgspec.structs.replace(outcome, log_tail=self._output.end())
 
     def _readable(self) -> None:
         if not self._output.drain():
@@ -164,7 +170,7 @@ class Environment:
 
 
 def _status(outcome: Outcome) -> str:
-    """What REPORT says of an outcome: nothing for a response or an exception of the function's own."""
+    """What REPORT says of an outcome: nothing of a response or of an exception in the function's own code."""
     if outcome.error is None:
         return ""
     kind = error_type(outcome)

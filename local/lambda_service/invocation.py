@@ -25,10 +25,14 @@ class Invocation(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What an invocation ended with: the function's response or its error as JSON text, and its log's end."""
+    """What an invocation ended with: the function's response or its error as JSON text, and its log's end.
+
+    `fatal`: the process is gone or must go, as it can take no other invocation.
+    """
 
     payload: bytes
     error: FunctionError | None = None
+    fatal: bool = False
     log_tail: bytes = b""
 
 
@@ -52,7 +56,7 @@ def trace_id() -> str:
 def failed(error_type: str, message: str) -> Outcome:
     """The outcome of an error that the service, not the function's own code, reports."""
     report = ErrorReport(error_type=error_type, error_message=message)
-    return Outcome(payload=msgspec.json.encode(report), error="Unhandled")
+    return Outcome(payload=msgspec.json.encode(report), error="Unhandled", fatal=True)
 
 
 def timed_out(request_id: str, timeout_s: float) -> Outcome:

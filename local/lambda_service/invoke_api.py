@@ -172,6 +172,7 @@ async def _payload(request: web.Request, kind: InvocationType) -> bytes:
     if not payload:
         return b"{}"
     try:
+        payload.decode()
         msgspec.json.decode(payload, type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"Could not parse request body into json: {error}"

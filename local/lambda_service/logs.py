@@ -89,6 +89,10 @@ class OutputPipe:
         self._log.write(text)
         self._invocation.append(text.encode()[-LOG_TAIL_BYTES:] + b"\n")
 
+    def flush(self) -> None:
+        """Make what was written readable in the file."""
+        self._log.flush()
+
     def drain(self) -> bool:
         """Read what is there. False when the process has closed its end."""
         while True:

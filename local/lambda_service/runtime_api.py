@@ -29,8 +29,9 @@ class RuntimeApi:
         self._function_arn = function_arn
         self._work: asyncio.Queue[tuple[Invocation, float]] = asyncio.Queue()
         self._current: tuple[str, asyncio.Future[Outcome]] | None = None
-        self._waiting: web.BaseRequest | None = None
-        self._http = web.Server(self._answer, access_log=None)
+        self._hung_up = False
+        # A process that dies while it waits for work must not leave its request waiting for ever.
+        self._http = web.Server(self._answer, handler_cancellation=True, access_log=None)
         self._server: asyncio.Server | None = None
 
     async def open(self) -> str:
@@ -48,9 +49,7 @@ class RuntimeApi:
 
     def lost(self) -> bool:
         """Whether the process hung up while it waited for work: it died, and its end is not known yet."""
-        return self._waiting is not None and (
-            self._waiting.transport is None or self._waiting.transport.is_closing()
-        )
+        return self._hung_up
 
     def offer(self, invocation: Invocation, timeout_s: float) -> asyncio.Future[Outcome]:
         """Give the process its next invocation. The future is its outcome."""
@@ -71,19 +70,21 @@ class RuntimeApi:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         match request.method, request.path.removeprefix(PREFIX).split("/"):
             case "GET", ["invocation", "next"]:
-                return await self._next(request)
+                return await self._next()
             case "POST", ["invocation", request_id, "response" | "error" as kind]:
                 return await self._result(request, request_id, kind)
             case "POST", ["init", "error"]:
                 return await self._init_error(request)
         return web.json_response({"errorType": "InvalidPath"}, status=404)
 
-    async def _next(self, request: web.BaseRequest) -> web.Response:
-        self._waiting = request
+    async def _next(self) -> web.Response:
         if not self.initialised.done():
             self.initialised.set_result(None)
-        invocation, deadline = await self._work.get()
-        self._waiting = None
+        try:
+            invocation, deadline = await self._work.get()
+        except asyncio.CancelledError:
+            self._hung_up = True
+            raise
         headers = {
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),

@@ -47,7 +47,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     """The error and where in the package it comes from. An InputError says both itself."""
     if any(kind.__name__ == "InputError" for kind in type(error).__mro__):
         return {"error": str(error)}
-    text = "".join(traceback.format_exception_only(error)).strip().rpartition("\n")[2]
+    text = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
     if isinstance(error, SyntaxError) and error.filename:
         return {"error": text, "file": error.filename, "line": error.lineno}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if own(frame.filename)]

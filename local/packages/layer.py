@@ -1,5 +1,7 @@
 """Dependency layers: what a lock installs for one Python and one platform, in a folder that never changes."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
@@ -84,7 +86,9 @@ def layer(lock: Path, target: Target, cache: Path, left_out: Collection[str] = (
     if not folder.is_dir():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            _install_beside(folder, requirements, target)
+            with _alone(folder):
+                if not folder.is_dir():
+                    _install_beside(folder, requirements, target)
         except OSError as error:
             raise InputError(f"{folder}: cannot be made: {error.strerror}; make {cache} writable") from error
     return folder
@@ -113,13 +117,23 @@ def _lines(entries: list[re.Match[str]], target: Target, left_out: Collection[st
             yield f"{entry['name']}=={entry['version']} {hashes}\n"
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the right to make a folder; others wait. The lock ends with the process, however that ends."""
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _install_beside(folder: Path, requirements: str, target: Target) -> None:
-    """Install next to the folder and move it there whole. Somebody else who was faster has made the same."""
+    """Install next to the folder and move it there whole."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
         made = Path(work, "layer")
         listed = Path(work, "requirements.txt")
         listed.write_text(requirements, encoding="utf-8")
-        _pip_install(listed, made, target, folder.name)
+        made.mkdir()
+        if requirements:
+            _pip_install(listed, made, target, folder.name)
         shutil.rmtree(made / "bin", ignore_errors=True)
         put_in_place(made, folder)
 
@@ -150,7 +164,6 @@ def _pip_install(requirements: Path, into: Path, target: Target, name: str) -> N
     if done.returncode:
         why = pip.reason((done.stdout + done.stderr).splitlines())
         raise InputError(f"{name}: its packages cannot be installed: {why}; check the network and call again")
-    into.mkdir(exist_ok=True)
 
 
 def link_or_copy(source: str, target: str) -> None:
