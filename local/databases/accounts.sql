@@ -27,14 +27,14 @@ create table public.account (
 );
 
 comment on table public.account is
-    'An organisation that operates at least one root certificate, or did so within the last year';
+'An organisation that operates at least one root certificate, or did so within the last year';
 comment on column public.account.operator_id is
-    'Names the operator in both databases; made of the organisation, so that neither asks the other';
+'Names the operator in both databases; made of the organisation, so that neither asks the other';
 comment on column public.account.organisation is
-    'The issuer''s organisation exactly as its certificates spell it';
+'The issuer''s organisation exactly as its certificates spell it';
 comment on column public.account.distinguished_name is 'Issuer of the operator''s oldest root, RFC 4514';
 comment on column public.account.root_names is 'Labels of the roots in the store, sorted';
 comment on column public.account.key_inventory is 'Key type and bits → number of roots in the store';
 comment on column public.account.newest_expiry is
-    'When the last of the operator''s roots in the store expires';
+'When the last of the operator''s roots in the store expires';
 comment on column public.account.changed_in is 'The release of the root store that last changed this row';

@@ -35,7 +35,7 @@ create table public.certificate (
 create index certificate_operator_id_idx on public.certificate (operator_id);
 
 comment on table public.certificate is
-    'A root certificate, from the release that first listed it until a year after its removal';
+'A root certificate, from the release that first listed it until a year after its removal';
 comment on column public.certificate.fingerprint is 'SHA-256 of the certificate, in hexadecimal';
 comment on column public.certificate.operator_id is 'The operator in the database accounts';
 comment on column public.certificate.label is 'The name that the root store gives it, as spelled there';
@@ -43,14 +43,14 @@ comment on column public.certificate.issuer is 'RFC 4514';
 comment on column public.certificate.subject is 'RFC 4514';
 comment on column public.certificate.serial_number is 'Up to 160 bits, and in old roots zero or negative';
 comment on column public.certificate.is_ca is
-    'From the basic constraints; null where the certificate has none';
+'From the basic constraints; null where the certificate has none';
 comment on column public.certificate.path_length is
-    'How many authorities may stand below; null means no limit';
+'How many authorities may stand below; null means no limit';
 comment on column public.certificate.extensions is
-    'Extension name or OID → {"critical": boolean, "value": ...}';
+'Extension name or OID → {"critical": boolean, "value": ...}';
 comment on column public.certificate.der is 'The certificate itself';
 comment on column public.certificate.lifecycle is
-    'As of the release in changed_in: trusted, expiring, expired or removed';
+'As of the release in changed_in: trusted, expiring, expired or removed';
 comment on column public.certificate.listed_in is 'The first release of the root store that listed it';
 comment on column public.certificate.changed_in is 'The release of the root store that last changed this row';
 
@@ -66,8 +66,8 @@ create table public.expiry_watch (
 );
 
 comment on table public.expiry_watch is
-    'Worklist of the roots that expire within three years; written anew with each release';
+'Worklist of the roots that expire within three years; written anew with each release';
 comment on column public.expiry_watch.days_left is
-    'Whole days from the release in seen_in until the certificate expires';
+'Whole days from the release in seen_in until the certificate expires';
 comment on column public.expiry_watch.seen_in is
-    'The release of the root store that the line was computed for';
+'The release of the root store that the line was computed for';
