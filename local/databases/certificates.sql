@@ -1,4 +1,4 @@
--- The source database `certificates`: the roots of the root store, and the worklist of those that expire soon.
+-- The source database `certificates`: the roots that the root store carries, and those that expire soon.
 
 create table public.certificate (
     fingerprint text not null,
