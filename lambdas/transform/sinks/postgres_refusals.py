@@ -28,6 +28,7 @@ def find_refused(cursor: Cursor, merge: Merge, changes: list[Change], most: int)
     try:
         with connection.transaction(), driver_errors(f"write {merge.table.target}", merge.names):
             merge.write(cursor, changes)
+            cursor.execute("set constraints all immediate")  # what would only be found out at the commit
     except RefusedValues as error:
         if len(changes) == 1:
             column = None if error.constraint else _bad_column(connection, merge, changes[0])

@@ -5,12 +5,34 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from local.emulator import Emulator
-from local.postgres import free_port
+from local.postgres import PostgresServer, free_port
 from transform.sinks.postgres import PostgresSink
 
 Connect = Callable[[], psycopg.Connection[Any]]
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres_server: PostgresServer) -> str:
+    """One database for the session: to make one for each of so many tests would take most of their time."""
+    name = f"sinks_{uuid4().hex}"
+    postgres_server.create_database(name)
+    return postgres_server.dsn(name)
+
+
+@pytest.fixture
+def database(shared_database: str) -> Iterator[str]:
+    """The DSN of a database in which nothing is but an empty schema public."""
+    yield shared_database
+    with psycopg.connect(shared_database, autocommit=True) as connection:
+        schemas = connection.execute(
+            r"select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'"
+        ).fetchall()
+        for (schema,) in schemas:
+            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+        connection.execute("create schema public")
 
 
 @pytest.fixture

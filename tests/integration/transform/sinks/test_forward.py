@@ -77,13 +77,20 @@ def just_within(limit: int) -> Batch:
     return incompressible(size)
 
 
+def events(running: Running, name: str) -> list[Any]:
+    """The events that a function noted, without one that it is still writing down."""
+    notes = running.state / f"{name}.seen"
+    lines = notes.read_text().split("\n")[:-1] if notes.exists() else []
+    return [json.loads(line)["event"] for line in lines]
+
+
 def test_small_batch_travels_in_the_event(start: Start, s3: Any, bucket: str) -> None:
     running = start()
     one = batch(table([insert(1, "1", 'é😀"\\'), insert(2, "2", None)]), batch_id=7)
 
     forwarded = Forwarder(running.client, s3, "writer", bucket).forward(one)
 
-    event = eventually(lambda: running.events("writer"))[0]
+    event = eventually(lambda: events(running, "writer"))[0]
     assert {name: event[name] for name in ("kind", "source", "batch_id", "encoding")} == {
         "kind": "batch", "source": "accounts", "batch_id": 7, "encoding": "zlib+base64",
     }  # fmt: skip
@@ -98,7 +105,7 @@ def test_large_batch_lies_in_s3_and_the_event_says_where(start: Start, s3: Any, 
 
     forwarded = Forwarder(running.client, s3, "writer", bucket).forward(one)
 
-    event = eventually(lambda: running.events("writer"))[0]
+    event = eventually(lambda: events(running, "writer"))[0]
     key = "forwarded/accounts/2-7.json.z"
     assert event == {
         "kind": "batch", "source": "accounts", "batch_id": 7, "encoding": "s3", "bucket": bucket, "key": key,
@@ -112,8 +119,9 @@ def test_batch_forwarded_again_has_the_same_place(start: Start, s3: Any, bucket:
     forwarder = Forwarder(running.client, s3, "writer", bucket, inline_limit=500)
     one = incompressible(2000)
     assert forwarder.forward(one) == forwarder.forward(one)
-    events = eventually(lambda: len(running.events("writer")) == 2 and running.events("writer"))
-    assert events[0] == events[1]
+    eventually(lambda: len(events(running, "writer")) == 2)
+    first, second = events(running, "writer")
+    assert first == second
     assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 1
 
 
@@ -125,7 +133,7 @@ def test_record_of_the_largest_event_reaches_the_function_that_notes_successes(
 
     assert Forwarder(running.client, s3, "writer", bucket).forward(one).encoding == "zlib+base64"
 
-    record = eventually(lambda: running.events("transform"))[0]
+    record = eventually(lambda: events(running, "transform"))[0]
     assert record["responsePayload"]["batch_id"] == 7
     assert len(json.dumps(record, separators=(",", ":"))) < 1_000_000
 

@@ -85,6 +85,33 @@ def test_constraint_of_the_targets_own_is_named_with_the_key(sink: PostgresSink,
     assert count(target) == 0
 
 
+def test_constraint_that_is_checked_at_the_commit_is_named_too(sink: PostgresSink, target: Target) -> None:
+    target.execute(
+        """
+        create schema replica;
+        create table replica.account (
+            id bigint primary key, holder bigint, rank integer unique deferrable initially deferred
+        );
+        create table replica.holder (id bigint primary key);
+        alter table replica.account add foreign key (holder) references replica.holder (id)
+        deferrable initially deferred
+        """
+    )
+    columns = "id bigint, holder bigint, rank integer"
+    holders = table([insert(1, "7")], "id bigint", target="holder")
+    swapped = [insert(4, "1", "7", "2"), insert(5, "2", "7", "1")]
+    sink.apply(
+        batch(table([insert(2, "1", "7", "1"), insert(3, "2", "7", "2")], columns), holders, batch_id=8)
+    )
+    sink.apply(batch(table(swapped, columns), batch_id=9))
+
+    error = refused(sink, table([insert(6, "3", "7", "3"), insert(7, "4", "404", "4")], columns))
+
+    assert [(found.key, found.constraint) for found in error.refusals] == [
+        ({"id": "4"}, "account_holder_fkey")
+    ]
+
+
 def test_trigger_that_raises_refuses_its_row_alone(sink: PostgresSink, target: Target) -> None:
     sink.apply(batch(table([insert(1, "1", "x")]), batch_id=9))
     target.execute(
