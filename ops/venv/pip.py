@@ -44,7 +44,8 @@ def package_of(line: str) -> str | None:
 def reason(output: list[str]) -> str:
     """Why a program failed: its last error line, after a guess when the network did not answer."""
     lines = [line.strip() for line in output if line.strip()]
-    errors = [line for line in lines if line.startswith(("ERROR:", "Error:"))]
+    crashed = "ERROR: Exception:" in lines  # a traceback follows, whose last line names the reason
+    errors = [] if crashed else [line for line in lines if line.startswith(("ERROR:", "Error:"))]
     last = (errors or lines or ["it printed nothing"])[-1].removeprefix("ERROR: ")
     silent = any(NO_ANSWER.search(line) for line in lines)
     return f"the package index did not answer (is there a network?): {last}" if silent else last

@@ -6,6 +6,7 @@ time; a second waits.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -40,7 +41,7 @@ def set_up(root: Path, needed: list[str]) -> None:
     except SetupError as error:
         refuse(progress, str(error))
     except OSError as error:
-        refuse(progress, f"cannot set up {root / '.venv'}: {error.strerror}: {error.filename}")
+        refuse(progress, f"cannot set up {root / '.venv'}: {error.strerror}: {error.filename}{advice(error)}")
     except KeyboardInterrupt:
         progress.say("interrupted; the next call begins the set-up anew")
         sys.exit(130)
@@ -49,6 +50,12 @@ def set_up(root: Path, needed: list[str]) -> None:
 def refuse(progress: Progress, message: str) -> NoReturn:
     progress.say(message)
     sys.exit(1)
+
+
+def advice(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "; make it writable, or copy the project to a folder of your own"
+    return ""
 
 
 @contextlib.contextmanager

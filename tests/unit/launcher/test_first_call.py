@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from ops.venv import pip
 from tests.unit.launcher.conftest import ROOT, Project, hide_modules
 
 OLD_PYTHON = """
@@ -135,3 +136,18 @@ def test_a_python_without_any_pip_is_told_what_to_install(project: Project) -> N
     refused = project.call("tiny-run")
     assert refused.returncode == 1
     assert "apt install python3-venv" in refused.stderr.splitlines()[-1]
+
+
+def test_the_reason_of_a_failure_is_the_line_that_names_it() -> None:
+    crash = [
+        "Collecting a==1",
+        "ERROR: Exception:",
+        "Traceback (most recent call last):",
+        "OSError: disk full",
+    ]
+    assert pip.reason(crash) == "OSError: disk full"
+    refusal = ["WARNING: x", "ERROR: no such package", "see the manual"]
+    assert pip.reason(refusal) == "no such package"
+    assert pip.reason(["WARNING: Retrying (Retry(total=0", *refusal]).startswith(
+        "the package index did not answer"
+    )
