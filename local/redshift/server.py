@@ -67,8 +67,8 @@ class RedshiftStandIn:
             self._clients.add(task := asyncio.ensure_future(handler(reader, writer)))
             try:
                 await task
-            except (OSError, EOFError):
-                pass  # the client hung up: its own affair
+            except (OSError, EOFError, asyncio.CancelledError):
+                pass  # the client hung up, or `close` does
             finally:
                 self._clients.discard(task)
                 writer.transport.abort()

@@ -13,7 +13,12 @@ _SETTINGS = words(
     parse_super_null_on_error describe_field_name_in_uppercase mv_enable_aqmv_for_session
     enable_vacuum_boost analyze_threshold_percent max_cursor_result_set_size"""
 )
-_RENAMED = {"nvl": "coalesce", "isnull": "coalesce", "ifnull": "coalesce"}
+_RENAMED = {
+    "nvl": "coalesce",
+    "isnull": "coalesce",
+    "ifnull": "coalesce",
+    "json_serialize": "pg_catalog.json_serialize",  # unqualified it is PostgreSQL's own, with other arguments
+}
 _DATE_PARTS_FIRST = frozenset(("dateadd", "datediff", "date_add", "date_diff"))
 
 
