@@ -9,9 +9,9 @@ import msgspec
 
 from pgevents.batch import Change, TableChanges, Values, newest_by_key
 from pgevents.config import Policies
-from pgevents.errors import TerminalError
 from redshift_writer.identifiers import folded, listed, quoted
 from redshift_writer.literals import NULL, Literalizer, Quoting, Unfit, literalizer
+from redshift_writer.refusals import Refusal, RefusedChanges, refusal
 from redshift_writer.shapes import Shape, placement
 from redshift_writer.sql import Sql, joined, sql
 
@@ -19,7 +19,8 @@ STATEMENT_BYTES = 2 * 1024 * 1024
 """Where an insert is cut. The server takes 16 MB, but its leader parses each statement as a whole."""
 MESSAGE_BYTES = 15 * 1024 * 1024
 """Where a message of several statements is cut: its limit is 16 MB."""
-_NAMED_REFUSALS = 5
+ROW_BYTES = MESSAGE_BYTES - 256 * 1024
+"""The longest row: a statement of its own with up to 1,600 column names before it."""
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class Staged(msgspec.Struct, frozen=True):
 def stage(number: int, table: TableChanges, shape: Shape, policies: Policies, quoting: Quoting) -> Staged:
     """Renders a target's changes.
 
-    Raises TerminalError that names the table, the column and the key of the first values that cannot go.
+    Raises RefusedChanges with table, column and key of every change that cannot go.
     """
     truncated, newest = newest_by_key(table)
     rows = list(newest.values()) if table.mode == "mirror" else _distinct(table)
@@ -83,6 +84,8 @@ def _distinct(table: TableChanges) -> list[Change]:
 
 
 class _Renderer:
+    """Rows of literals. What cannot go is gathered, so that one attempt names all of it."""
+
     def __init__(self, table: TableChanges, shape: Shape, policies: Policies, quoting: Quoting) -> None:
         self._table = table
         self._key_positions = table.key_positions()
@@ -92,23 +95,18 @@ class _Renderer:
                 shape.columns[folded(column.name)],
                 policies,
                 quoting,
-                position in self._key_positions,
+                is_key=position in self._key_positions,
             )
             for position, column in enumerate(table.columns)
         ]
-        self._refused: list[str] = []
+        self._refused: list[Refusal] = []
 
-    def render(self, changes: list[Change], newest: set[int]) -> Iterator[bytes]:
-        """Each change as a parenthesised row. All are rendered before the first is handed out."""
+    def render(self, changes: list[Change], newest: set[int]) -> list[bytes]:
+        """Each change as a parenthesised row. Raises RefusedChanges."""
         rows = [self._row(change, id(change) in newest) for change in changes]
         if self._refused:
-            more = len(self._refused) - _NAMED_REFUSALS
-            named = "; ".join(self._refused[:_NAMED_REFUSALS]) + (f"; and {more} more" if more > 0 else "")
-            raise TerminalError(
-                f"{len(self._refused)} of {len(changes)} changes for {self._table.target} cannot go to "
-                f"Redshift: {named}. The [policies] in pipeline.toml say what becomes of such values"
-            )
-        return iter(rows)
+            raise RefusedChanges(self._refused)
+        return rows
 
     def _row(self, change: Change, newest: bool) -> bytes:
         values = change.values or (None,) * len(self._literalizers)
@@ -117,42 +115,28 @@ class _Renderer:
                 NULL if text is None else literal(text)
                 for literal, text in zip(self._literalizers, values, strict=True)
             ]
-            if change.values is not None:
-                self._require_key(change.values)
-        except Unfit as unfit:
-            self._refuse(change, unfit)
+            deleted, first = ("true" if flag else "false" for flag in (change.clause == "DELETE", newest))
+            row = f"({','.join(literals)},{change.version},{deleted},{first})".encode()
+        except (Unfit, UnicodeEncodeError) as error:
+            self._refused.append(self._explained(change, error))
             return b""
-        deleted = "true" if change.clause == "DELETE" else "false"
-        row = f"({','.join(literals)},{change.version},{deleted},{'true' if newest else 'false'})"
-        try:
-            return row.encode()
-        except UnicodeEncodeError as error:
-            self._refuse(change, Unfit("malformed", f"text that is not Unicode: {error.reason}"))
-            return b""
+        if change.values is not None and any(values[position] is None for position in self._key_positions):
+            self._refused.append(refusal(self._table, change, "", "a part of the key is NULL"))
+        if len(row) > ROW_BYTES:
+            reason = f"{len(row)} bytes as SQL are more than a statement may have"
+            self._refused.append(refusal(self._table, change, "", reason))
+        return row
 
-    def _require_key(self, values: Values) -> None:
-        if any(values[position] is None for position in self._key_positions):
-            raise Unfit("malformed", "a part of the key is NULL")
-
-    def _refuse(self, change: Change, unfit: Unfit) -> None:
+    def _explained(self, change: Change, error: Exception) -> Refusal:
+        """The refusal with the column that is to blame: looked for again, for this is the rare case."""
         values = change.values or ()
-        key = ", ".join(
-            f"{self._table.columns[position].name}={values[position]!r}" for position in self._key_positions
-        )
-        self._refused.append(
-            f"{self._guilty_column(change)} of key ({key}) at version {change.version}: {unfit}"
-        )
-
-    def _guilty_column(self, change: Change) -> str:
-        for column, literal, text in zip(
-            self._table.columns, self._literalizers, change.values or (), strict=False
-        ):
+        for column, literal, text in zip(self._table.columns, self._literalizers, values, strict=False):
             try:
                 if text is not None:
                     literal(text).encode()
-            except (Unfit, UnicodeEncodeError):
-                return column.name
-        return "the row"
+            except (Unfit, UnicodeEncodeError) as reason:
+                return refusal(self._table, change, column.name, str(reason))
+        return refusal(self._table, change, "", str(error))
 
 
 def _create(name: Sql, table: TableChanges, shape: Shape) -> Sql:
@@ -169,7 +153,7 @@ def _create(name: Sql, table: TableChanges, shape: Shape) -> Sql:
     )
 
 
-def _inserts(name: Sql, table: TableChanges, rows: Iterator[bytes]) -> Iterator[bytes]:
+def _inserts(name: Sql, table: TableChanges, rows: list[bytes]) -> Iterator[bytes]:
     """Multi-row inserts of at most STATEMENT_BYTES each, unless one row alone is longer."""
     columns = listed(column.name for column in table.columns)
     head = sql(
@@ -183,10 +167,6 @@ def _inserts(name: Sql, table: TableChanges, rows: Iterator[bytes]) -> Iterator[
         if gathered and size + len(row) + 1 > STATEMENT_BYTES:
             yield head + b",".join(gathered)
             gathered, size = [], len(head)
-        if len(head) + len(row) > MESSAGE_BYTES:
-            raise TerminalError(
-                f"a row for {table.target} has {len(row)} bytes as SQL, more than a statement may"
-            )
         gathered.append(row)
         size += len(row) + 1
     if gathered:
