@@ -46,7 +46,6 @@ class StateFolder:
         (self.path / "format").write_text(FORMAT + "\n")
         for name in ("logs", "servers"):
             (self.path / name).mkdir(exist_ok=True)
-        self.withdraw_endpoints()
 
     def log(self, name: str) -> Path:
         """The log file of a part."""
@@ -124,6 +123,9 @@ def _lock(path: Path) -> IO[str]:
         raise InputError(
             f"{path} is in use by process {_written_id(path)}; stop that with ./pgevents down"
         ) from error
+    # Before the id is written: whoever finds both must be sure that they belong together, and a run that was
+    # killed has left its endpoints.
+    (path / "endpoints.json").unlink(missing_ok=True)
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()

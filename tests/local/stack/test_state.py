@@ -90,6 +90,23 @@ def test_ports_and_endpoints_are_read_back(tmp_path: Path) -> None:
     state.close()
 
 
+def test_the_endpoints_of_a_killed_stack_are_gone_before_the_lock_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = StateFolder(tmp_path)
+    killed.publish_endpoints(Endpoints({}, "p", Redshift("r"), "l", "c"))
+    killed.close()
+    own_id, left_when_asked = os.getpid(), []
+
+    def asked_for_id() -> int:
+        left_when_asked.append((tmp_path / "endpoints.json").exists())
+        return own_id
+
+    monkeypatch.setattr(os, "getpid", asked_for_id)
+    StateFolder(tmp_path).close()
+    assert left_when_asked == [False]
+
+
 def test_a_discarded_folder_is_gone(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / "state")
     state.discard()
