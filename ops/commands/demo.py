@@ -13,7 +13,6 @@ from demo.demonstration import demonstrate
 from local.programs.environment import PROJECT
 from local.stack import running
 from ops.comparison.sinks import compare_sinks
-from pgevents import transforms
 from pgevents.config import load
 from pgevents.errors import InputError
 
@@ -29,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     pipeline = load(PROJECT / "pipeline.toml")
     # The comparison sends the sources' rows through the same transforms, in this process.
-    transforms.load("transform.transforms", pipeline.routed_tables())
     with _state_folder(args.state, args.keep) as state, contextlib.ExitStack() as stack:
         started = time.monotonic()
         with console.status("  starting databases, Lambdas, S3 and the Redshift stand-in"):

@@ -12,6 +12,7 @@ from ops.comparison.expected import Content, expected_contents
 from ops.comparison.postgres import as_printed, read_postgres
 from ops.comparison.redshift import in_redshift, open_redshift, read_redshift
 from ops.endpoints import Endpoints, connect
+from pgevents import transforms
 from pgevents.batch import Values
 from pgevents.config import Pipeline, PostgresSink, S3Sink, Sink
 
@@ -23,6 +24,7 @@ def compare_sinks(pipeline: Pipeline, endpoints: Endpoints) -> Iterator[Compared
 
     Raises InputError when a source cannot be reached or a row does not go through its transform.
     """
+    transforms.load("transform.transforms", pipeline.routed_tables())
     with contextlib.ExitStack() as stack:
         readers = {name: _reader(name, sink, endpoints, stack) for name, sink in pipeline.sinks.items()}
         for source, dsn in endpoints.sources.items():
