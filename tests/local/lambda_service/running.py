@@ -1,6 +1,7 @@
 """A service that runs on a thread of its own, so that a test can call it as any other program would."""
 
 import asyncio
+import functools
 import json
 import threading
 import time
@@ -66,8 +67,13 @@ def handle(event, context):
 def lambda_client(url: str, read_timeout: float = 60) -> Any:
     """boto3's own client, without its retries."""
     config = Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout, max_pool_connections=50)
-    session = boto3.session.Session("local", "local", region_name="eu-west-1")
-    return session.client("lambda", endpoint_url=url, config=config)
+    return session().client("lambda", endpoint_url=url, config=config)
+
+
+@functools.cache
+def session() -> boto3.session.Session:
+    """One for all tests: it reads the description of the API once."""
+    return boto3.session.Session("local", "local", region_name="eu-west-1")
 
 
 def write_package(folder: Path, handler: str = HANDLER) -> Path:
