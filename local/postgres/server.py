@@ -1,6 +1,5 @@
 """One PostgreSQL server over one data folder, on one port of the loopback interface."""
 
-import os
 import shutil
 import signal
 import socket
@@ -113,7 +112,8 @@ class PostgresServer(Program):
                 f"{self.data} is neither empty nor a PostgreSQL data folder; choose another --state"
             )
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.data.with_name(f"{self.data.name}.{os.getpid()}.new")
+        unfinished = self.data.with_name(f"{self.data.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         try:
             self._initdb_into(unfinished)

@@ -38,12 +38,13 @@ class StateFolder:
             _refuse_other_format(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            # First of all: a folder without it is taken for somebody's own files.
+            (self.path / "format").write_text(FORMAT + "\n")
             self._lock = _lock(self.path)
         except OSError as error:
             raise InputError(
                 f"{self.path} cannot be used: {error.strerror}; choose another --state"
             ) from error
-        (self.path / "format").write_text(FORMAT + "\n")
         for name in ("logs", "servers"):
             (self.path / name).mkdir(exist_ok=True)
 
