@@ -50,7 +50,7 @@ def _append(parts: list[str], item: re.Match[str], element: Element) -> int:
             return 0
 
 
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.A)
 _NUMBERS = frozenset(("smallint", "integer", "bigint", "oid", "numeric", "real", "double precision"))
 
 

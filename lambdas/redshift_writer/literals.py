@@ -97,7 +97,8 @@ def _unchecked(postgres_type: str, column: RedshiftType, quoting: Quoting) -> Li
             return _moment(column.family)
 
 
-_INTEGER = re.compile(r"-?\d{1,20}")
+# ASCII: the digits of other scripts, which \d takes too, would stand in SQL as names.
+_INTEGER = re.compile(r"-?\d{1,20}", re.A)
 
 
 def _integer(bits: int) -> Literalizer:
@@ -113,7 +114,7 @@ def _integer(bits: int) -> Literalizer:
     return literal
 
 
-_NUMERIC = re.compile(r"(?P<sign>-?)0*(?P<whole>\d*)(?:\.(?P<fraction>\d*?)0*)?")
+_NUMERIC = re.compile(r"(?P<sign>-?)0*(?P<whole>\d*)(?:\.(?P<fraction>\d*?)0*)?", re.A)
 
 
 def _numeric(precision: int, scale: int) -> Literalizer:
@@ -140,7 +141,7 @@ def _refuse_special(text: str, name: str) -> None:
         raise Unfit("out_of_range", f"{text} is no value of {name} in Redshift")
 
 
-_FLOAT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d+)?")
+_FLOAT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d+)?", re.A)
 _MOST_FLOAT = {32: 3.4028235677973366e38, 64: float("inf")}
 
 
@@ -233,7 +234,7 @@ def _require_distinct(attributes: list[tuple[str, object]]) -> None:
         raise Unfit("malformed", "an object has two attributes of one name, which JSON_PARSE refuses")
 
 
-_BINARY = re.compile(r"\\x((?:[0-9a-fA-F]{2})*+)")
+_BINARY = re.compile(r"\\x((?:[0-9a-fA-F]{2})*+)", re.A)
 
 
 def _binary(limit: int) -> Literalizer:
@@ -253,11 +254,11 @@ _CLOCK = r"(?:(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?|24:00(?::00(?
 _OFFSET = r"(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d(?::[0-5]\d)?)?)"
 _BC = r"(?P<bc> BC)?"
 _MOMENTS = {
-    "date": re.compile(_DATE + _BC),
-    "timestamp": re.compile(f"{_DATE}[ T]{_CLOCK}{_BC}"),
-    "timestamptz": re.compile(f"{_DATE}[ T]{_CLOCK}{_OFFSET}{_BC}"),
-    "time": re.compile(_CLOCK),
-    "timetz": re.compile(_CLOCK + _OFFSET),
+    "date": re.compile(_DATE + _BC, re.A),
+    "timestamp": re.compile(f"{_DATE}[ T]{_CLOCK}{_BC}", re.A),
+    "timestamptz": re.compile(f"{_DATE}[ T]{_CLOCK}{_OFFSET}{_BC}", re.A),
+    "time": re.compile(_CLOCK, re.A),
+    "timetz": re.compile(_CLOCK + _OFFSET, re.A),
 }
 
 
