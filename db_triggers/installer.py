@@ -17,7 +17,8 @@ _LOCK_TIMEOUT = "10s"
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """What an installation changed: migrations applied, tables newly captured and tables no longer captured."""
+    """What an installation changed: migrations applied, tables newly captured and tables no longer
+    captured."""
 
     migrations: list[str]
     captured: list[str]
@@ -50,7 +51,9 @@ def install(connection: psycopg.Connection, name: str, source: Source, wake: Wak
             _follow_ddl(connection)
             return Installed(migrations, captured, ended)
     except psycopg.errors.LockNotAvailable as error:
-        raise InputError(f"{name}: a captured table stayed locked for {_LOCK_TIMEOUT}; try again when it is quieter") from error
+        raise InputError(
+            f"{name}: a captured table stayed locked for {_LOCK_TIMEOUT}; try again when it is quieter"
+        ) from error
 
 
 def uninstall(connection: psycopg.Connection) -> None:
@@ -91,7 +94,9 @@ def _end_captures(connection: psycopg.Connection, wanted: set[str]) -> list[str]
 
 
 def _follow_ddl(connection: psycopg.Connection) -> None:
-    present = connection.execute("select 1 from pg_event_trigger where evtname = 'pgevents_follow_ddl'").fetchone()
+    present = connection.execute(
+        "select 1 from pg_event_trigger where evtname = 'pgevents_follow_ddl'"
+    ).fetchone()
     if present is None:
         connection.execute(
             "create event trigger pgevents_follow_ddl on ddl_command_end"

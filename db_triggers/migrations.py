@@ -1,7 +1,7 @@
 """The schema pgevents in a source database, brought to this version of the project.
 
-Migrations hold state and never change once released; functions are created or replaced as a whole. Both run in
-the caller's transaction, so that a database is either at the old version or at the new one.
+Migrations hold state and never change once released; functions are created or replaced as a whole. Both run
+in the caller's transaction, so that a database is either at the old version or at the new one.
 """
 
 import re
@@ -24,13 +24,15 @@ def migrate(connection: psycopg.Connection) -> list[str]:
     connection.execute("create schema if not exists pgevents")
     connection.execute("revoke all on schema pgevents from public")
     connection.execute(
-        "create table if not exists pgevents.migration (name text primary key, applied_at timestamptz not null default now())"
+        "create table if not exists pgevents.migration"
+        " (name text primary key, applied_at timestamptz not null default now())"
     )
     released = _released()
     present = {row[0] for row in connection.execute("select name from pgevents.migration").fetchall()}
     if unknown := sorted(present - set(released)):
         raise InputError(
-            f"the database {connection.info.dbname} holds migration {unknown[-1]}, which this version does not know; "
+            f"the database {connection.info.dbname} holds migration {unknown[-1]}, "
+            "which this version does not know; "
             "use the version of the project that installed it, or a later one"
         )
     missing = [name for name in released if name not in present]
@@ -55,4 +57,4 @@ def _released() -> list[str]:
 
 
 def _run(connection: psycopg.Connection, path: Path) -> None:
-    connection.execute(sql.SQL(path.read_text(encoding="utf-8")))  # type: ignore[arg-type]
+    connection.execute(sql.SQL(path.read_text(encoding="utf-8")))

@@ -22,14 +22,20 @@ def problems(connection: psycopg.Connection, name: str, source: Source) -> list[
 def _server_problems(connection: psycopg.Connection, source: Source) -> Iterator[str]:
     if connection.info.server_version < 150000:
         yield f"PostgreSQL {connection.info.server_version // 10000} is too old; expected 15 or newer"
-    if source.doorbell == "notify" and not _one(connection, "select proname from pg_proc where proname = 'pg_notify'"):
+    if source.doorbell == "notify" and not _one(connection, _HAS_NOTIFY):
         yield "the function pg_notify does not exist; choose another doorbell"
-    if source.doorbell == "invoke" and not _one(connection, "select to_regproc('aws_commons.create_lambda_function_arn')"):
+    if source.doorbell == "invoke" and not _one(connection, _HAS_AWS_LAMBDA):
         yield "the extension aws_lambda is missing; run: create extension aws_lambda cascade"
     if not _one(connection, "select has_database_privilege(current_database(), 'CREATE') or null"):
-        yield f"role {connection.info.user} may not create a schema in {connection.info.dbname}; grant create on database"
+        yield (
+            f"role {connection.info.user} may not create a schema in {connection.info.dbname}; "
+            "grant create on database"
+        )
     if not _one(connection, _MAY_CREATE_EVENT_TRIGGER):
-        yield f"role {connection.info.user} may not create event triggers; install as rds_superuser (on RDS) or a superuser"
+        yield (
+            f"role {connection.info.user} may not create event triggers; "
+            "install as rds_superuser (on RDS) or a superuser"
+        )
 
 
 def _table_problems(connection: psycopg.Connection, table: Table) -> Iterator[str]:
@@ -43,7 +49,8 @@ def _table_problems(connection: psycopg.Connection, table: Table) -> Iterator[st
     if not owned:
         yield f"role {connection.info.user} does not own {table.table}; install as its owner"
     if 2 * columns + _OUTBOX_OWN_COLUMNS > _MAX_COLUMNS:
-        yield f"{table.table} has {columns} columns; at most {(_MAX_COLUMNS - _OUTBOX_OWN_COLUMNS) // 2} can be captured"
+        most = (_MAX_COLUMNS - _OUTBOX_OWN_COLUMNS) // 2
+        yield f"{table.table} has {columns} columns; at most {most} can be captured"
     if not table.key and not primary_key:
         yield f"{table.table} has no primary key; name the columns of its key: key = [...]"
     for column in [*table.key, *table.exclude]:
@@ -52,9 +59,12 @@ def _table_problems(connection: psycopg.Connection, table: Table) -> Iterator[st
 
 
 def _one(connection: psycopg.Connection, query: str) -> object:
-    row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(query).fetchone()
     return row[0] if row else None
 
+
+_HAS_NOTIFY = "select proname from pg_proc where proname = 'pg_notify'"
+_HAS_AWS_LAMBDA = "select to_regproc('aws_commons.create_lambda_function_arn')"
 
 _MAY_CREATE_EVENT_TRIGGER = """
 select true

@@ -34,7 +34,9 @@ def read_endpoints(state: Path) -> Endpoints:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Endpoints)
     except FileNotFoundError as error:
-        raise InputError(f"nothing runs with the state folder {state}; start it with ./pgevents up") from error
+        raise InputError(
+            f"nothing runs with the state folder {state}; start it with ./pgevents up"
+        ) from error
     except msgspec.MsgspecError as error:
         raise InputError(f"{path}: {error}; stop with ./pgevents down and start again") from error
 

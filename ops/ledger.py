@@ -79,7 +79,7 @@ def _require_installed(source: str, connection: psycopg.Connection) -> None:
 
 
 def _value(connection: psycopg.Connection, query: str, parameters: tuple[object, ...] = ()) -> object:
-    row = connection.execute(query, parameters).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(query, parameters).fetchone()
     return row[0] if row else None
 
 

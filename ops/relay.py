@@ -21,7 +21,7 @@ _IDLE_SECONDS = 30.0
 
 
 def relay(dsn: str, wake: Callable[[], None]) -> None:
-    """Wakes once for every ring, or for several that came together; returns never, raises when the connection fails."""
+    """Wakes once for every ring, or for several that came together, until the connection fails."""
     with psycopg.connect(dsn, autocommit=True, application_name="pgevents relay") as connection:
         connection.execute(f"listen {CHANNEL}")
         # A ring may have gone unheard before this moment.
@@ -36,7 +36,9 @@ def _heard(connection: psycopg.Connection) -> bool:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m ops.relay", description="Relays a source's doorbell to Lambda.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ops.relay", description="Relays a source's doorbell to Lambda."
+    )
     parser.add_argument("--source", required=True, help="the source's name in pipeline.toml")
     parser.add_argument("--dsn", required=True, help="the source database")
     parser.add_argument("--function", required=True, help="the transform Lambda's name or ARN")

@@ -12,7 +12,8 @@ _POLL_SECONDS = 0.05
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a wait ended: events not applied when the time was up, and events in the dead-letter store, a source."""
+    """How a wait ended: events not applied when the time was up, and events in the dead-letter store, a
+    source."""
 
     unapplied: dict[str, int]
     dead_letters: dict[str, int]
@@ -28,14 +29,17 @@ def wait_until_applied(
 ) -> Outcome:
     """Waits until everything committed before the call has been applied in every source, at most so long.
 
-    `sources` maps names to DSNs; `progress` is told how many events are left. Later commits are not waited for.
+    `sources` maps names to DSNs; `progress` is told how many events are left. Later commits are not waited
+    for.
     """
     connections = {name: connect(name, dsn) for name, dsn in sources.items()}
     try:
         seen = {name: ledger.snapshot(name, connection) for name, connection in connections.items()}
         until = time.monotonic() + seconds
         while True:
-            left = {name: ledger.unapplied(connection, seen[name]) for name, connection in connections.items()}
+            left = {
+                name: ledger.unapplied(connection, seen[name]) for name, connection in connections.items()
+            }
             progress(sum(left.values()))
             if not any(left.values()) or time.monotonic() >= until:
                 dead = {name: ledger.dead_letters(connection) for name, connection in connections.items()}

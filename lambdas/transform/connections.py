@@ -11,8 +11,10 @@ from pgevents.settings import Connection
 SecretReader = Callable[[str], str]
 
 _CONNECT_SECONDS = 5
-# A drain that is frozen or cut off must not keep its lock: the server ends a session that says nothing.
-_SESSION = """
+# What the outbox is printed with. And a drain that is frozen or cut off must not keep its lock: the server
+# ends a session that says nothing. Only for sources: SET pins a proxy's connection, which the drain's lock
+# does anyway.
+SOURCE_SESSION = """
 select
     set_config('datestyle', 'ISO', false), set_config('timezone', 'UTC', false),
     set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
@@ -29,8 +31,8 @@ class Connections:
         self._read_token = read_token
         self._open: dict[Connection, psycopg.Connection] = {}
 
-    def get(self, settings: Connection) -> psycopg.Connection:
-        """A connection in autocommit mode that answered just now.
+    def get(self, settings: Connection, session: str = "") -> psycopg.Connection:
+        """A connection in autocommit mode that answered just now. `session` is run once when it is opened.
 
         Raises TransientError when the database cannot be reached.
         """
@@ -39,13 +41,17 @@ class Connections:
             return present
         try:
             self._open[settings] = self._connect(settings)
+            if session:
+                self._open[settings].execute(session)
         except psycopg.OperationalError as error:
-            raise TransientError(f"cannot reach {settings.host}:{settings.port}/{settings.database}: {error}") from error
+            raise TransientError(
+                f"cannot reach {settings.host}:{settings.port}/{settings.database}: {error}"
+            ) from error
         return self._open[settings]
 
     def _connect(self, settings: Connection) -> psycopg.Connection:
         user, password = self._credentials(settings)
-        connection = psycopg.connect(
+        return psycopg.connect(
             host=settings.host,
             port=settings.port,
             dbname=settings.database,
@@ -58,8 +64,6 @@ class Connections:
             autocommit=True,
             prepare_threshold=None,
         )
-        connection.execute(_SESSION)
-        return connection
 
     def _credentials(self, settings: Connection) -> tuple[str, str | None]:
         if settings.iam:

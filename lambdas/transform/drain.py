@@ -1,8 +1,8 @@
 """The drain: from a source's outbox to its sinks, batch by batch, until there is nothing left.
 
-One drain a source at a time, by a lock in the source. While it is held, writers do not ring. So a drain that is
-about to end lets go of the lock, waits for the transactions that ran at that moment, and looks once more: one of
-them may have found the lock taken, rung nobody, and committed after the last look.
+One drain a source at a time, by a lock in the source. While it is held, writers do not ring. So a drain that
+is about to end lets go of the lock, waits for the transactions that ran at that moment, and looks once more:
+one of them may have found the lock taken, rung nobody, and committed after the last look.
 """
 
 import time
@@ -36,7 +36,8 @@ class Drained(msgspec.Struct):
 
 
 class Drain:
-    """Drains one source. `forward` hands a batch to the Redshift writer; `out_of_time` says when to let go."""
+    """Drains one source. `forward` hands a batch to the Redshift writer; `out_of_time` says when to let
+    go."""
 
     def __init__(
         self,
@@ -99,7 +100,9 @@ class Drain:
         for batch in self._outbox.overdue(overdue_seconds):
             if self._out_of_time():
                 return
-            log.warning("batch was forwarded and never applied", source=self._outbox.source, batch_id=batch.batch_id)
+            log.warning(
+                "batch was forwarded and never applied", source=self._outbox.source, batch_id=batch.batch_id
+            )
             self._take(batch)
 
     def _take(self, batch: LedgerBatch) -> None:
@@ -113,11 +116,13 @@ class Drain:
         self.drained.dropped += routed.dropped
         log.info(
             "batch drained", source=self._outbox.source, batch_id=batch.batch_id, events=batch.events,
-            dead=len(routed.dead), dropped=routed.dropped, milliseconds=round((time.monotonic() - started) * 1000),
+            dead=len(routed.dead), dropped=routed.dropped, milliseconds=round((time.monotonic() - started) *
+            1000),
         )  # fmt: skip
 
     def _written(self, batch: LedgerBatch) -> Routed:
-        """Routes a batch and writes it to every sink but Redshift; what a sink refuses becomes a dead letter."""
+        """Routes a batch and writes it to every sink but Redshift; what a sink refuses becomes a dead
+        letter."""
         tables = self._outbox.read(batch)
         refused: dict[int, str] = {}
         while True:

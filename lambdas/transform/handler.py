@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 import boto3
 import msgspec
+import psycopg
 from botocore.config import Config
 
 from pgevents import log, transforms
 from pgevents.config import Pipeline, PostgresSink, S3Sink, load
 from pgevents.errors import InputError
 from pgevents.settings import Connection, TransformSettings
-from transform.connections import Connections
+from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import BatchWriter, Drain, Drained
 from transform.outbox import Outbox, translated
 from transform.sinks.forward import Forwarder
@@ -48,24 +49,35 @@ class Transform:
         self._settings = settings
         self._pipeline = pipeline
         # Retries are the sweep's: a client that waits through its own would hold the drain's lock meanwhile.
-        config = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 2})
+        config = Config(
+            connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 2}
+        )
         self._s3 = boto3.client("s3", config=config)
         self._lambda = boto3.client("lambda", config=config)
         self._connections = Connections(self._secret, self._token)
+        self._writers: dict[str, tuple[psycopg.Connection, PostgresWriter]] = {}
         transforms.load("transform.transforms", pipeline.routed_tables())
 
     def drain(self, source: str, context: LambdaContext, overdue_seconds: float | None = None) -> Drained:
-        """Drains a source. Raises TransientError when a service failed; the next doorbell or sweep goes on."""
+        """Drains a source. Raises TransientError when a service failed; the next doorbell or sweep goes
+        on."""
         until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
         with translated(source):
             drain = Drain(
-                self._pipeline, self._outbox(source), self._sinks(), self._forwarder(), lambda: time.monotonic() >= until
+                self._pipeline,
+                self._outbox(source),
+                self._sinks(),
+                self._forwarder(),
+                lambda: time.monotonic() >= until,
             )
             return drain.run(overdue_seconds)
 
     def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
         """Drains what a lost doorbell left and repeats what was never applied, in one source or in all."""
-        return {name: self.drain(name, context, _OVERDUE_SECONDS) for name in ([source] if source else self._pipeline.sources)}
+        return {
+            name: self.drain(name, context, _OVERDUE_SECONDS)
+            for name in ([source] if source else self._pipeline.sources)
+        }
 
     def applied(self, applied: Applied) -> bool:
         """Notes a batch as applied; False when that was known."""
@@ -74,35 +86,57 @@ class Transform:
 
     def _outbox(self, source: str) -> Outbox:
         if source not in self._pipeline.sources:
-            raise InputError(f"source {source!r} is not in pipeline.toml; expected one of {', '.join(self._pipeline.sources)}")
-        return Outbox(source, self._connections.get(self._settings.connections.sources[source]))
+            raise InputError(
+                f"source {source!r} is not in pipeline.toml; "
+                f"expected one of {', '.join(self._pipeline.sources)}"
+            )
+        return Outbox(
+            source, self._connections.get(self._settings.connections.sources[source], SOURCE_SESSION)
+        )
 
     def _sinks(self) -> dict[str, BatchWriter]:
-        found: dict[str, BatchWriter] = {}
-        for name, sink in self._pipeline.sinks.items():
-            if isinstance(sink, PostgresSink):
-                connection = self._connections.get(self._settings.connections.sinks[name])
-                found[name] = PostgresWriter(connection, sink.schema).apply
-            elif isinstance(sink, S3Sink):
-                found[name] = S3Writer(self._s3, self._settings.bucket, sink.prefix).write
-        return found
+        """PostgreSQL before S3: what the first refuses is taken out of the batch before the second keeps
+        it."""
+        postgres = {
+            name: self._postgres(name, sink)
+            for name, sink in self._pipeline.sinks.items()
+            if isinstance(sink, PostgresSink)
+        }
+        archives = {
+            name: S3Writer(self._s3, self._settings.bucket, sink.prefix).write
+            for name, sink in self._pipeline.sinks.items()
+            if isinstance(sink, S3Sink)
+        }
+        return {**postgres, **archives}
+
+    def _postgres(self, name: str, sink: PostgresSink) -> BatchWriter:
+        """The sink of this name; kept with its connection, since it knows the tables that it has seen."""
+        connection = self._connections.get(self._settings.connections.sinks[name])
+        kept = self._writers.get(name)
+        if kept is None or kept[0] is not connection:
+            self._writers[name] = kept = (connection, PostgresWriter(connection, sink.schema))
+        return kept[1].apply
 
     def _forwarder(self) -> BatchWriter:
-        return Forwarder(self._lambda, self._s3, self._settings.writer_function, self._settings.bucket).forward
+        return Forwarder(
+            self._lambda, self._s3, self._settings.writer_function, self._settings.bucket
+        ).forward
 
     def _secret(self, name: str) -> str:
         return str(boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
 
     def _token(self, to: Connection) -> str:
-        return str(boto3.client("rds").generate_db_auth_token(DBHostname=to.host, Port=to.port, DBUsername=to.user))
+        return str(
+            boto3.client("rds").generate_db_auth_token(DBHostname=to.host, Port=to.port, DBUsername=to.user)
+        )
 
 
 _transform: Transform | None = None
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Lambda's entry point: `{"kind": "doorbell", "source"}`, `{"kind": "sweep", "source"?}`, or the destination
-    record of an applied batch. Raises InputError for anything else."""
+    """Lambda's entry point: `{"kind": "doorbell", "source"}`, `{"kind": "sweep", "source"?}`, or the
+    destination record of an applied batch. Raises InputError for anything else."""
     global _transform
     if _transform is None:
         pipeline = load(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "pipeline.toml")

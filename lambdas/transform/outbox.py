@@ -16,6 +16,7 @@ from transform import copy_text
 
 _DRAIN_LOCK = (1885828470, 0)
 _OWN_FIELDS = 4
+_POLL_SECONDS = 0.005
 _HALF_FULL_BYTES = 8 * 1024 * 1024
 
 
@@ -97,20 +98,17 @@ class Outbox:
         """Waits until every transaction that runs now has ended, at most so long."""
         running = self._value("select pg_current_snapshot()::text")
         until = time.monotonic() + seconds
-        while self._value("select pgevents.still_running(%s::pg_snapshot)", (running,)) and time.monotonic() < until:
-            time.sleep(0.005)
+        still_running = "select pgevents.still_running(%s::pg_snapshot)"
+        while time.monotonic() < until and self._value(still_running, (running,)):
+            time.sleep(_POLL_SECONDS)
 
     def open(self) -> list[LedgerBatch]:
         """The batches that have not been forwarded, oldest first."""
-        return self._ledger("select batch_id, epoch, events, opened_at from pgevents.batch where state = 'open'")
+        return self._ledger(_OPEN)
 
     def overdue(self, seconds: float) -> list[LedgerBatch]:
         """The batches that were forwarded so long ago and are not applied, oldest first."""
-        return self._ledger(
-            "select batch_id, epoch, events, opened_at from pgevents.batch where state = 'forwarded'"
-            " and forwarded_at < clock_timestamp() - make_interval(secs => %s)",
-            (seconds,),
-        )
+        return self._ledger(_OVERDUE, (seconds,))
 
     def in_flight(self) -> int:
         """How many batches are forwarded and not applied."""
@@ -134,7 +132,8 @@ class Outbox:
     def mark_forwarded(self, batch: LedgerBatch) -> None:
         """Notes that the batch was handed on; nothing is changed if it is applied already."""
         self._connection.execute(
-            "update pgevents.batch set state = 'forwarded', forwarded_at = clock_timestamp(), attempts = attempts + 1"
+            "update pgevents.batch"
+            " set state = 'forwarded', forwarded_at = clock_timestamp(), attempts = attempts + 1"
             " where batch_id = %s and state in ('open', 'forwarded')",
             (batch.batch_id,),
         )
@@ -167,7 +166,8 @@ class Outbox:
                 " values (%s, %s, %s, %s, %s, %s::json, %s::jsonb, %s, %s) on conflict do nothing",
                 [
                     (batch.batch_id, batch.epoch, letter.seq, letter.table, letter.event_type,
-                     msgspec.json.encode(letter.keys).decode(), letter.event.decode(), letter.error, letter.stack)
+                     msgspec.json.encode(letter.keys).decode(), letter.event.decode(), letter.error,
+                     letter.stack)
                     for letter in dead
                 ],
             )  # fmt: skip
@@ -177,7 +177,7 @@ class Outbox:
         self._connection.execute("select pgevents.rotate_outbox(%s)", (_HALF_FULL_BYTES,))
 
     def _copied(self, query: str, width: int) -> Iterator[OutboxRow]:
-        statement = sql.SQL("copy ({}) to stdout").format(sql.SQL(query))  # type: ignore[arg-type]
+        statement = sql.SQL("copy ({}) to stdout").format(sql.SQL(query))
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             copied = b"".join(bytes(block) for block in copy)
         middle = _OWN_FIELDS + width
@@ -187,9 +187,18 @@ class Outbox:
             yield OutboxRow(str(op), int(str(seq)), int(str(transaction_id)), str(captured_at), before, after)
 
     def _ledger(self, query: str, parameters: tuple[object, ...] = ()) -> list[LedgerBatch]:
-        rows = self._connection.execute(query + " order by batch_id", parameters)  # type: ignore[arg-type]
-        return [LedgerBatch(*row) for row in rows]
+        return [LedgerBatch(*row) for row in self._connection.execute(query, parameters)]
 
     def _value(self, query: str, parameters: tuple[object, ...] = ()) -> object:
-        row = self._connection.execute(query, parameters).fetchone()  # type: ignore[arg-type]
+        row = self._connection.execute(query, parameters).fetchone()
         return row[0] if row else None
+
+
+_OPEN = "select batch_id, epoch, events, opened_at from pgevents.batch where state = 'open' order by batch_id"
+
+_OVERDUE = """
+select batch_id, epoch, events, opened_at
+from pgevents.batch
+where state = 'forwarded' and forwarded_at < clock_timestamp() - make_interval(secs => %s)
+order by batch_id
+"""

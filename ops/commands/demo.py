@@ -27,7 +27,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     console = Console()
     pipeline = load(PROJECT / "pipeline.toml")
-    # The comparison sends the sources' rows through the same transforms, in this process.
     with _state_folder(args.state, args.keep) as state, contextlib.ExitStack() as stack:
         started = time.monotonic()
         with console.status("  starting databases, Lambdas, S3 and the Redshift stand-in"):

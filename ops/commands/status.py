@@ -45,7 +45,8 @@ def _table(found: list[ledger.SourceStatus]) -> Table:
             f"[red]{line.dead_letters:,}[/red]" if line.dead_letters else "0",
             _milliseconds(line.latency_p50_ms),
             _milliseconds(line.latency_p99_ms),
-            f"{line.doorbells_rung:,}" + (f" ({line.doorbells_failed:,} failed)" if line.doorbells_failed else ""),
+            f"{line.doorbells_rung:,}"
+            + (f" ({line.doorbells_failed:,} failed)" if line.doorbells_failed else ""),
             f"{line.outbox_bytes / 1024:,.0f} kB",
         )
     return table

@@ -17,7 +17,9 @@ _POLL_SECONDS = 0.5
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help="the pipeline's state folder")
-    parser.add_argument("--all", action="store_true", help="begin with the first batch and not with the next one")
+    parser.add_argument(
+        "--all", action="store_true", help="begin with the first batch and not with the next one"
+    )
     parser.add_argument("--no-follow", action="store_true", help="print what there is and end")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -42,7 +44,8 @@ def _last(connection: psycopg.Connection) -> int:
 def _text(source: str, line: ledger.BatchLine) -> str:
     latency = f"{line.latency_ms:,.0f} ms" if line.latency_ms is not None else "-"
     when = line.opened_at.astimezone().strftime("%H:%M:%S")
-    return f"{when}  {source:<16} batch {line.batch_id:>8}  {line.events:>7,} events  {line.state:<8} {latency:>10}"
+    batch = f"batch {line.batch_id:>8}  {line.events:>7,} events  {line.state:<8}"
+    return f"{when}  {source:<16} {batch} {latency:>10}"
 
 
 def _json(source: str, line: ledger.BatchLine) -> str:

@@ -13,7 +13,9 @@ SUMMARY = "Wait until everything committed so far has been applied"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help="the pipeline's state folder")
-    parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="give up after so long (300)")
+    parser.add_argument(
+        "--timeout", type=float, default=300.0, metavar="SECONDS", help="give up after so long (300)"
+    )
     parser.add_argument("--json", action="store_true", help="print what is left as JSON")
 
 
@@ -27,5 +29,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{source}: {events:,} events not applied after {args.timeout:g} s", file=sys.stderr)
     for source, events in outcome.dead_letters.items():
         if events:
-            print(f"{source}: {events:,} events wait in the dead-letter store; see ./pgevents status", file=sys.stderr)
+            print(
+                f"{source}: {events:,} events wait in the dead-letter store; see ./pgevents status",
+                file=sys.stderr,
+            )
     return 0 if outcome.everything_applied else 1

@@ -1,4 +1,5 @@
-"""Compares what the sinks hold with what the sources, sent through the transforms, say that they must hold."""
+"""Compares what the sinks hold with what the sources, sent through the transforms, say that they must
+hold."""
 
 from ops.comparison.difference import Compared, Difference
 from ops.comparison.sinks import compare_sinks

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def read_archive(client: "S3Client", bucket: str, prefix: str, content: Content) -> dict[Values, tuple[object, ...]]:
+def read_archive(
+    client: "S3Client", bucket: str, prefix: str, content: Content
+) -> dict[Values, tuple[object, ...]]:
     """The rows that a target's changes leave standing, key → values in their canonical form."""
     names = [column.name for column in content.columns]
     positions = [names.index(name) for name in content.key]

@@ -9,11 +9,13 @@ from ops.comparison.expected import Content
 from pgevents.batch import Values
 
 Canonical = Callable[[str, str], object]
-"""From a column's PostgreSQL type and text to a form in which a sink's value and the source's can be compared."""
+"""From a column's PostgreSQL type and text to a form in which a sink's value and the source's can be
+compared."""
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One row that differs. `columns` names the differing ones; empty when the whole row is missing or too many."""
+    """One row that differs. `columns` names the differing ones; empty when the whole row is missing or too
+    many."""
 
     key: Values
     kind: Literal["missing", "unexpected", "different"]

@@ -24,7 +24,8 @@ _CHUNK_ROWS = 5_000
 
 
 class Content(msgspec.Struct, frozen=True):
-    """The rows of one target: their columns in order, the key's columns, and key → values in PostgreSQL's text."""
+    """The rows of one target: their columns in order, the key's columns, and key → values in PostgreSQL's
+    text."""
 
     target: str
     sinks: tuple[str, ...]
@@ -63,7 +64,8 @@ def _contents_of(
 def _as_printed(
     connection: psycopg.Connection, columns: tuple[Column, ...], rows: list[Values]
 ) -> Iterator[Values]:
-    """The rows with every value as PostgreSQL prints it: a transform may write 1E+2 where PostgreSQL says 100."""
+    """The rows with every value as PostgreSQL prints it: a transform may write 1E+2 where PostgreSQL says
+    100."""
     parts = sql.SQL(", ").join(
         sql.SQL("(u.{}::{})::text").format(sql.Identifier(f"c{position}"), sql.SQL(column.type))
         for position, column in enumerate(columns)

@@ -19,10 +19,15 @@ _UNDEFINED_TABLE = "42P01"
 
 
 def open_redshift(dsn: str) -> Session:
-    """A session of its own, with the writer's driver. Raises TransientError when Redshift cannot be reached."""
+    """A session of its own, with the writer's driver. Raises TransientError when Redshift cannot be
+    reached."""
     parts = psycopg.conninfo.conninfo_to_dict(dsn)
     settings = Connection(
-        str(parts["host"]), int(parts["port"] or 0), str(parts["dbname"]), str(parts["user"]), sslmode="disable"
+        str(parts["host"]),
+        int(parts["port"] or 0),
+        str(parts["dbname"]),
+        str(parts["user"]),
+        sslmode="disable",
     )
     return open_session(settings, lambda _: "")
 
@@ -30,7 +35,9 @@ def open_redshift(dsn: str) -> Session:
 def read_redshift(session: Session, schema: str, content: Content) -> dict[Values, tuple[object, ...]]:
     """The rows of a target, key → canonical values; nothing while the target has not been made."""
     names = [column.name for column in content.columns]
-    query = sql("select {columns} from {table}", columns=listed(names), table=qualified(schema, content.target))
+    query = sql(
+        "select {columns} from {table}", columns=listed(names), table=qualified(schema, content.target)
+    )
     try:
         rows = session.run(query).rows
     except ServerError as error:
@@ -64,7 +71,11 @@ def in_redshift(postgres_type: str, text: str, *, of_array: bool = True) -> obje
         case "binary":
             return text.removeprefix("\\x").lower()
         case "document":
-            return json.dumps(json.loads(_document(postgres_type, text, of_array), parse_float=Decimal), default=str, sort_keys=True)
+            return json.dumps(
+                json.loads(_document(postgres_type, text, of_array), parse_float=Decimal),
+                default=str,
+                sort_keys=True,
+            )
         case _:
             return text
 

@@ -14,7 +14,8 @@ from local.programs.environment import PROJECT
 def test_the_demo_ends_with_no_differences_and_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path / "home")}
 
-    done = subprocess.run([PROJECT / "pgevents", "demo"], env=environment, capture_output=True, text=True, timeout=280)
+    command = [PROJECT / "pgevents", "demo"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"compared\s+\d+ rows in replica, archive, warehouse: 0 differences$", done.stdout, re.M)

@@ -1,4 +1,5 @@
-"""The whole pipeline under traffic: what is committed arrives everywhere, row for row, and nothing else does."""
+"""The whole pipeline under traffic: what is committed arrives everywhere, row for row, and nothing else
+does."""
 
 import os
 import signal
@@ -31,7 +32,7 @@ def differences(project: Path, endpoints: Endpoints) -> list[tuple[str, str, Dif
 
 
 @pytest.mark.timeout(900)
-def test_changes_of_concurrent_writers_arrive_everywhere_row_for_row(project: Path, endpoints: Endpoints) -> None:
+def test_changes_of_concurrent_writers_arrive_everywhere(project: Path, endpoints: Endpoints) -> None:
     committed = traffic.write_concurrently(endpoints.sources["accounts"], WRITERS, CHANGES, seed=1)
     assert committed.changes >= CHANGES
     assert committed.rolled_back > CHANGES // 50
@@ -61,7 +62,9 @@ def test_a_comparison_finds_what_differs(project: Path, endpoints: Endpoints) ->
     traffic.write_concurrently(endpoints.sources["accounts"], 2, 400, seed=4)
     assert wait_until_applied(endpoints.sources, PATIENCE_SECONDS).everything_applied
     with psycopg.connect(endpoints.postgres) as connection:
-        gone = connection.execute("delete from wide where ctid in (select min(ctid) from wide) returning k1, k2").fetchone()
+        gone = connection.execute(
+            "delete from wide where ctid in (select min(ctid) from wide) returning k1, k2"
+        ).fetchone()
         changed = connection.execute(
             "update ledger_entry set amount = amount + 1 where ctid in (select min(ctid) from ledger_entry)"
             " returning entry_id"

@@ -1,7 +1,8 @@
-"""Seeded traffic of real SQL: concurrent writers on a few tables, with rollbacks and savepoints among their work.
+"""Seeded traffic of real SQL: concurrent writers on a few tables, with rollbacks and savepoints among their
+work.
 
-Each writer keeps its own record of the changes that committed. The tables themselves, once the writers have ended,
-are the record of what must have arrived.
+Each writer keeps its own record of the changes that committed. The tables themselves, once the writers have
+ended, are the record of what must have arrived.
 """
 
 import random
@@ -17,8 +18,8 @@ create table public.ledger_entry (
     made_at timestamptz not null default clock_timestamp()
 );
 create table public.wide (
-    k1 integer, k2 text, c_bool boolean, c_small smallint, c_big bigint, c_real real, c_double double precision,
-    c_uuid uuid, c_date date, c_bytea bytea, c_interval interval, primary key (k1, k2)
+    k1 integer, k2 text, c_bool boolean, c_small smallint, c_big bigint, c_real real, c_double double
+    precision, c_uuid uuid, c_date date, c_bytea bytea, c_interval interval, primary key (k1, k2)
 );
 """
 _KEYS = 400
@@ -90,7 +91,8 @@ class Writer:
         ]
 
     def transaction(self) -> None:
-        """One transaction of a few statements, some of them in savepoints; now and then all of it is rolled back."""
+        """One transaction of a few statements, some of them in savepoints; now and then all of it is rolled
+        back."""
         changes = 0
         try:
             with self._connection.transaction():
@@ -129,7 +131,8 @@ class Writer:
     def _update_range(self) -> int:
         key = self._key()
         return self._execute(
-            "update ledger_entry set amount = amount * 1.0001, made_at = clock_timestamp() where entry_id between %s and %s",
+            "update ledger_entry set amount = amount * 1.0001, made_at = clock_timestamp()"
+            " where entry_id between %s and %s",
             key, key + 9,
         )  # fmt: skip
 
@@ -153,11 +156,14 @@ class Writer:
 
     def _wide_upsert(self) -> int:
         return self._execute(
-            "insert into wide values (%s, %s, %s, %s, %s, %s, %s, gen_random_uuid(), current_date - %s::integer, %s,"
-            " make_interval(secs => %s)) on conflict (k1, k2) do update set c_big = wide.c_big - 1, c_bytea = null",
+            "insert into wide values (%s, %s, %s, %s, %s, %s, %s,"
+            " gen_random_uuid(), current_date - %s::integer, %s, make_interval(secs => %s))"
+            " on conflict (k1, k2) do update set c_big = wide.c_big - 1, c_bytea = null",
             self._key(), self._random.choice("abc"), self._random.choice([True, False, None]),
-            self._random.randint(-(2**15), 2**15 - 1), self._random.randint(1 - 2**63, 2**63 - 1), self._random.random(),
-            self._random.gauss(0, 1e200), self._random.randint(0, 99_999), self._random.randbytes(20), self._key(),
+            self._random.randint(-(2**15), 2**15 - 1), self._random.randint(1 - 2**63, 2**63 - 1),
+            self._random.random(),
+            self._random.gauss(0, 1e200), self._random.randint(0, 99_999), self._random.randbytes(20),
+            self._key(),
         )  # fmt: skip
 
     def _wide_delete(self) -> int:
