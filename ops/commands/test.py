@@ -39,7 +39,7 @@ def checks() -> Iterator[tuple[str, list[str]]]:
     """Name and command of every static check, to be run in the project's root."""
     python = [sys.executable, "-m"]
     lint_imports = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-    yield "ruff check", [*python, "ruff", "check", "--quiet", "."]
+    yield "ruff check", [*python, "ruff", "check", "--quiet", "--output-format=concise", "."]
     yield "ruff format", [*python, "ruff", "format", "--check", "--quiet", "."]
     yield "mypy", [*python, "mypy", "--no-error-summary", *(path for path in SHIPPED if Path(path).exists())]
     yield "import-linter", [sys.executable, "-c", lint_imports]
