@@ -38,7 +38,7 @@ def test_a_detached_copy_runs_beside_one_in_the_foreground_until_each_is_stopped
         assert theirs == json.loads((second / "endpoints.json").read_text())
         assert ours["lambda"] != theirs["lambda"]
         os.kill(foreground.pid, signal.SIGINT)
-        assert foreground.wait(30) == 0
+        assert foreground.wait(60) == 0
         lines = [line.split("s  ", 1)[1] for line in foreground.stderr.read().splitlines()]
         assert lines[-2:] == ["stopping", "everything is stopped"]
     assert processes_of(first) == {}
@@ -59,6 +59,6 @@ def test_an_interrupt_before_it_is_ready_leaves_nothing(tmp_path: Path) -> None:
         assert foreground.stdout is not None
         assert "preparing" in foreground.stdout.readline()
         os.kill(foreground.pid, signal.SIGTERM)
-        assert foreground.wait(30) == 130
+        assert foreground.wait(60) == 130
     assert not (tmp_path / "state").exists()
     assert processes_of(tmp_path / "state") == {}

@@ -48,4 +48,4 @@ def test_nothing_is_waited_for_after_a_clean_stop(tmp_path: Path) -> None:
     leftovers.forget(tmp_path)
     started = time.monotonic()
     leftovers.wait(tmp_path)
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 1

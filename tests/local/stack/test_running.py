@@ -50,7 +50,7 @@ def value(dsn: str, query: str) -> Any:
     return row[0] if row else None
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+def eventually(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
     """What it gives once that is true. What cannot be reached yet counts as not true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -132,7 +132,7 @@ def test_a_kill_of_the_supervisor_takes_everything_along_and_the_next_start_has_
     supervisor = holder(state)
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
-    eventually(lambda: not any(process.lives() for process in noted), 10)
+    eventually(lambda: not any(process.lives() for process in noted), 20)
     with running(PROJECT, state) as again:
         assert again == endpoints
         assert value(again.sources["accounts"], "select count(*) from public.kept") == 1000
