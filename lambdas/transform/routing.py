@@ -1,24 +1,26 @@
 """From captured rows to the changes of each target: routes, transforms, and which records a row owns.
 
-A target holds, for every source row, the records that the transform makes of it. An UPDATE therefore brings the
-records of the new row and takes away those that only the old row had; a DELETE takes away those of the old row.
-A table without a transform is its own record, and its values are passed on as PostgreSQL printed them.
+A target holds, for every source row, the records that the transform makes of it. An UPDATE therefore brings
+the records of the new row and takes away those that only the old row had; a DELETE takes away those of the
+old row. A table without a transform is its own record, its values passed on as PostgreSQL printed them.
 """
 
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import cast
 
 import msgspec
 
-from pgevents.batch import Batch, Change, Column, TableChanges, Values
-from pgevents.config import Pipeline, Route
-from pgevents.errors import InputError, TerminalError
+from pgevents.batch import Batch, TableChanges, Values
+from pgevents.config import Pipeline
+from pgevents.errors import TerminalError
 from pgevents.event import ChangeEvent, EventType, Record, Row, Version
 from pgevents.transforms import transform_for
-from pgevents.values import decoder, to_text
+from pgevents.values import decoder
 from transform.outbox import Dead, LedgerBatch, OutboxRow, TableRows
+from transform.targets import Effect, Target
 
 _EVENT_TYPES = {
     "I": EventType.INSERT,
@@ -27,7 +29,6 @@ _EVENT_TYPES = {
     "T": EventType.TRUNCATE,
     "S": EventType.SNAPSHOT,
 }
-_OUTBOX_ONLY_TYPES = {"bpchar": "text"}
 
 DeadKeys = dict[tuple[str, Values], int]
 
@@ -40,68 +41,6 @@ class Routed(msgspec.Struct, frozen=True):
     dropped: int
 
 
-class Target:
-    """One target of a table in one layout: its columns, its key and the changes gathered for it."""
-
-    def __init__(self, route: Route, rows: TableRows) -> None:
-        declared = route.column_types()
-        source = {name: _OUTBOX_ONLY_TYPES.get(kind, kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-        types = {name: kind for name, kind in source.items() if name not in route.omit} | declared
-        self.route = route
-        self.columns = tuple(Column(name, kind) for name, kind in types.items())
-        self.key = route.key or rows.key
-        if missing := [name for name in self.key if name not in types]:
-            raise InputError(
-                f"route of {route.table}: key column {missing[0]!r} is not among the target's columns; "
-                "declare it in the route's columns or take it out of omit"
-            )
-        self._names = frozenset(types)
-        # Where each of the target's columns stands in a captured row; None for one that only transforms fill.
-        positions = {name: position for position, name in enumerate(rows.columns)}
-        self._from_row = tuple(positions.get(name) for name in types)
-        self._key_positions = tuple(list(types).index(name) for name in self.key)
-        self.changes: list[Change] = []
-
-    def passed_through(self, row: Values) -> Values:
-        """A captured row as this target's row."""
-        return tuple(None if position is None else row[position] for position in self._from_row)
-
-    def values_of(self, record: Record) -> Values:
-        """A record as this target's row; TerminalError when it has a column that the target lacks."""
-        if unknown := sorted(set(record.values) - self._names):
-            raise TerminalError(
-                f"the record for {self.route.target_name} has a column {unknown[0]!r} that is not declared; "
-                f"add it to the columns of the route of {self.route.table} in pipeline.toml"
-            )
-        return tuple(to_text(record.values.get(column.name)) for column in self.columns)
-
-    def key_of(self, values: Values) -> Values:
-        """The key of one of this target's rows; TerminalError when a part of it is NULL."""
-        key = tuple(values[position] for position in self._key_positions)
-        if None in key:
-            raise TerminalError(f"the key ({', '.join(self.key)}) of a row for {self.route.target_name} has a NULL in it")
-        return key
-
-    def deletion(self, key: Values, version: int) -> Change:
-        """The change that takes a row away."""
-        values: list[str | None] = [None] * len(self.columns)
-        for position, value in zip(self._key_positions, key, strict=True):
-            values[position] = value
-        return Change("DELETE", version, tuple(values))
-
-    def gathered(self) -> TableChanges:
-        """All changes gathered for this target."""
-        route = self.route
-        return TableChanges(route.target_name, route.mode, route.sinks, self.key, self.columns, self.changes)
-
-
-class Effect(msgspec.Struct, frozen=True):
-    """What one event brings to a target and what it takes away: rows, and keys."""
-
-    brought: list[Values]
-    taken: list[Values]
-
-
 def route_batch(
     pipeline: Pipeline,
     source: str,
@@ -112,7 +51,7 @@ def route_batch(
 ) -> Routed:
     """The changes that a batch's events make in every target.
 
-    `dead_keys` are the rows whose events wait in the dead-letter store, and from which seq on; it is added to.
+    `dead_keys` are the rows whose events wait in the dead-letter store, from which seq on; it is added to.
     `refused` are the events, by seq, that a sink has refused and why.
     Raises InputError when a route does not fit the table that it routes.
     """
@@ -164,41 +103,34 @@ class TableRouter:
             return
         try:
             effects = self._effects(row)
-        except InputError:
-            raise
-        except Exception as error:  # the user's code may raise anything
-            self._bury(row, keys, f"{type(error).__name__}: {error}", traceback.format_exc())
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
+            self._bury(row, keys, _described(error), traceback.format_exc())
             return
         self._add(row, effects)
 
     def _add(self, row: OutboxRow, effects: list[Effect]) -> None:
         version = Version(self._epoch, row.seq).number
-        empty = True
         for target, effect in zip(self.targets, effects, strict=True):
-            if row.op == "T":
-                target.changes.append(Change("DELETE", version, None))
-            target.changes.extend(target.deletion(key, version) for key in effect.taken)
-            target.changes.extend(Change("INSERT", version, values) for values in effect.brought)
-            empty = empty and not effect.taken and not effect.brought
-        self.dropped += empty and row.op != "T"
+            target.add(effect, version)
+        self.dropped += not any(effect.brought or effect.taken or effect.empties for effect in effects)
 
     def _effects(self, row: OutboxRow) -> list[Effect]:
         """What the event does to each target, in the order of the targets."""
         event_type = _EVENT_TYPES[row.op]
-        if event_type is EventType.TRUNCATE:
-            return [Effect([], []) for _ in self.targets]
+        if event_type is EventType.TRUNCATE and not self._transforms(event_type):
+            return [Effect([], [], empties=True) for _ in self.targets]
         brought, taken = self._records(row, event_type)
-        if event_type is EventType.UPDATE or (event_type is EventType.DELETE and not self._transforms(event_type)):
+        if event_type is EventType.UPDATE or self._is_plain_delete(event_type):
             owned, _ = self._made_of(row.before, row, EventType.INSERT)
             for keys, target, values in zip(taken, self.targets, owned, strict=True):
                 keys += [target.key_of(row_values) for row_values in values]
-        return [
-            _effect(target, rows, keys) for target, rows, keys in zip(self.targets, brought, taken, strict=True)
-        ]
+        return [target.effect(*rows) for target, *rows in zip(self.targets, brought, taken, strict=True)]
 
-    def _records(self, row: OutboxRow, event_type: EventType) -> tuple[list[list[Values]], list[list[Values]]]:
+    def _records(
+        self, row: OutboxRow, event_type: EventType
+    ) -> tuple[list[list[Values]], list[list[Values]]]:
         """The rows that the event brings to each target, and the keys that its own transform takes away."""
-        if event_type is EventType.DELETE and not self._transforms(event_type):
+        if self._is_plain_delete(event_type):
             return self._nothing(), self._nothing()
         return self._made_of(row.before if event_type is EventType.DELETE else row.after, row, event_type)
 
@@ -209,16 +141,17 @@ class TableRouter:
         transform = transform_for(self.name, event_type)
         if transform is None:
             return [[target.passed_through(values)] for target in self.targets], self._nothing()
-        made = transform(self._event(row, event_type, values))
-        records = [made] if isinstance(made, Record) else made or []
         brought, taken = self._nothing(), self._nothing()
-        for record in records:
+        for record in _as_records(transform(self._event(row, event_type, values))):
             position, target = self._target(record)
             values_of = target.values_of(record)
-            if (record.clause or ("DELETE" if event_type is EventType.DELETE else "INSERT")) == "DELETE":
-                taken[position].append(target.key_of(values_of))
-            else:
-                brought[position].append(values_of)
+            match record.clause or ("DELETE" if event_type is EventType.DELETE else "INSERT"):
+                case "INSERT":
+                    brought[position].append(values_of)
+                case "DELETE":
+                    taken[position].append(target.key_of(values_of))
+                case other:
+                    raise TerminalError(f"a record's clause is {other!r}; expected INSERT or DELETE")
         return brought, taken
 
     def _target(self, record: Record) -> tuple[int, Target]:
@@ -227,6 +160,9 @@ class TableRouter:
                 return position, target
         raise TerminalError(f"the record is for target {record.target!r}, which no route of {self.name} has")
 
+    def _is_plain_delete(self, event_type: EventType) -> bool:
+        return event_type is EventType.DELETE and not self._transforms(event_type)
+
     def _transforms(self, event_type: EventType) -> bool:
         return transform_for(self.name, event_type) is not None
 
@@ -234,13 +170,13 @@ class TableRouter:
         return [[] for _ in self.targets]
 
     def _event(self, row: OutboxRow, event_type: EventType, values: Values) -> ChangeEvent:
-        payload = self._decoded(values)
+        payload = {} if event_type is EventType.TRUNCATE else self._decoded(values)
         has_before = event_type in (EventType.UPDATE, EventType.DELETE)
         return ChangeEvent(
             event_type=event_type,
             payload=payload,
             source=self.name,
-            key={name: payload[name] for name in self.rows.key},
+            key={name: payload[name] for name in self.rows.key if name in payload},
             before=self._decoded(row.before) if has_before else None,
             version=Version(self._epoch, row.seq),
             transaction_id=row.transaction_id,
@@ -255,16 +191,17 @@ class TableRouter:
 
     def _keys(self, row: OutboxRow) -> list[Values]:
         """The row's keys: of the row before the change and of the row after it, where they differ both."""
-        images = {"I": (row.after,), "S": (row.after,), "D": (row.before,), "U": (row.before, row.after)}.get(row.op, ())
+        images = {"D": [row.before], "U": [row.before, row.after], "T": []}.get(row.op, [row.after])
         keys = [tuple(image[position] for position in self._key_positions) for image in images]
         return list(dict.fromkeys(keys))
 
     def _bury(self, row: OutboxRow, keys: list[Values], error: str, stack: str) -> None:
         for key in keys:
-            self._dead_keys.setdefault((self.rows.table, key), row.seq)
+            first = self._dead_keys.get((self.rows.table, key), row.seq)
+            self._dead_keys[self.rows.table, key] = min(first, row.seq)
         event_type = _EVENT_TYPES[row.op]
-        images = {"before": row.before, "after": row.after}
-        event = {"columns": self.rows.columns, "types": self.rows.types, **images, "captured_at": row.captured_at}
+        layout = {"columns": self.rows.columns, "types": self.rows.types}
+        event = {**layout, "before": row.before, "after": row.after, "captured_at": row.captured_at}
         self.dead.append(
             Dead(
                 seq=row.seq,
@@ -272,13 +209,31 @@ class TableRouter:
                 event_type=event_type,
                 keys=[dict(zip(self.rows.key, key, strict=True)) for key in keys],
                 event=msgspec.json.encode(event),
-                error=error,
-                stack=stack,
+                error=_storable(error),
+                stack=_storable(stack),
             )
         )
 
 
-def _effect(target: Target, brought: list[Values], taken: list[Values]) -> Effect:
-    """An effect in which every key appears once: what is brought is not also taken, the last of equals counts."""
-    by_key = {target.key_of(values): values for values in brought}
-    return Effect(list(by_key.values()), [key for key in dict.fromkeys(taken) if key not in by_key])
+def _as_records(made: object) -> list[Record]:
+    """What a transform has returned; TerminalError when it is nothing that a transform may return."""
+    records: list[object] = [] if made is None else made if isinstance(made, list) else [made]
+    for record in records:
+        if not isinstance(record, Record):
+            kind = type(record).__name__
+            raise TerminalError(
+                f"the transform returned a {kind}; expected a Record, a list of them, or None"
+            )
+    return cast(list[Record], records)
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # the user's own error may not even print
+        return type(error).__name__
+
+
+def _storable(text: str) -> str:
+    """A text with what PostgreSQL cannot store spelled out."""
+    return text.encode(errors="backslashreplace").decode().replace("\x00", r"\x00")
