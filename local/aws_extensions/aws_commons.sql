@@ -10,7 +10,9 @@ end
 $$;
 
 -- Holds a function's name, partial ARN or ARN, and the region that it is in.
-create or replace function aws_commons.create_lambda_function_arn(function_name text, region text default null)
+create or replace function aws_commons.create_lambda_function_arn(
+    function_name text, region text default null
+)
 returns aws_commons._lambda_function_arn_1
 language sql
 immutable

@@ -1,5 +1,5 @@
--- Schema aws_lambda: invoke, with the signatures, time-outs and errors of RDS for PostgreSQL. As there, a role
--- needs a grant on the schema and on its functions. What only the stand-in has is in aws_lambda_local.
+-- Schema aws_lambda: invoke, with the signatures, time-outs and errors of RDS for PostgreSQL. As there, a
+-- role needs a grant on the schema and on its functions. What only the stand-in has is in aws_lambda_local.
 create schema if not exists aws_lambda;
 create schema if not exists aws_lambda_local;
 revoke all on schema aws_lambda, aws_lambda_local from public;
@@ -65,7 +65,8 @@ begin
     elsif log_type is null or log_type not in ('None', 'Tail') then
         raise invalid_parameter_value using message = format('invalid log_type "%s"', log_type);
     elsif arn[1] <> region then
-        raise invalid_parameter_value using message = format('region "%s" conflicts with "%s"', region, function_name);
+        raise invalid_parameter_value using
+            message = format('region "%s" conflicts with "%s"', region, function_name);
     elsif arn[2] <> qualifier then
         raise invalid_parameter_value using
             message = format('qualifier "%s" conflicts with "%s"', qualifier, function_name);
@@ -92,7 +93,7 @@ end
 $$;
 
 -- One HTTP request to the Invoke API, made by a program: the server itself cannot make one. The request goes
--- through the program's standard input, nothing of it through the shell; the reply comes back in a file in the
+-- One HTTP request to the Invoke API, made by a program: the server itself cannot make one. All of it goes
 -- data folder, one a backend, so that neither a table nor a temporary object is touched (PREPARE TRANSACTION
 -- refuses those).
 create or replace function aws_lambda_local.exchange(
@@ -128,7 +129,8 @@ $$;
 
 -- What every overload of aws_lambda.invoke comes down to.
 create or replace function aws_lambda_local.invoke(
-    function_name text, input text, region text, invocation_type text, log_type text, context text, qualifier text,
+    function_name text, input text, region text, invocation_type text, log_type text, context text,
+    qualifier text,
     out status_code integer, out payload text, out executed_version text, out log_result text
 )
 language plpgsql
@@ -165,8 +167,8 @@ $$;
 
 create or replace function aws_lambda.invoke(
     in function_name text, in payload json, in region text default null,
-    in invocation_type text default 'RequestResponse', in log_type text default 'None', in context json default null,
-    in qualifier varchar(128) default null,
+    in invocation_type text default 'RequestResponse', in log_type text default 'None',
+    in context json default null, in qualifier varchar(128) default null,
     out status_code integer, out payload json, out executed_version text, out log_result text
 )
 language sql
@@ -179,8 +181,8 @@ $$;
 
 create or replace function aws_lambda.invoke(
     in function_name text, in payload jsonb, in region text default null,
-    in invocation_type text default 'RequestResponse', in log_type text default 'None', in context jsonb default null,
-    in qualifier varchar(128) default null,
+    in invocation_type text default 'RequestResponse', in log_type text default 'None',
+    in context jsonb default null, in qualifier varchar(128) default null,
     out status_code integer, out payload jsonb, out executed_version text, out log_result text
 )
 language sql
@@ -193,8 +195,8 @@ $$;
 
 create or replace function aws_lambda.invoke(
     in function_name aws_commons._lambda_function_arn_1, in payload json,
-    in invocation_type text default 'RequestResponse', in log_type text default 'None', in context json default null,
-    in qualifier varchar(128) default null,
+    in invocation_type text default 'RequestResponse', in log_type text default 'None',
+    in context json default null, in qualifier varchar(128) default null,
     out status_code integer, out payload json, out executed_version text, out log_result text
 )
 language sql
@@ -209,8 +211,8 @@ $$;
 
 create or replace function aws_lambda.invoke(
     in function_name aws_commons._lambda_function_arn_1, in payload jsonb,
-    in invocation_type text default 'RequestResponse', in log_type text default 'None', in context jsonb default null,
-    in qualifier varchar(128) default null,
+    in invocation_type text default 'RequestResponse', in log_type text default 'None',
+    in context jsonb default null, in qualifier varchar(128) default null,
     out status_code integer, out payload jsonb, out executed_version text, out log_result text
 )
 language sql

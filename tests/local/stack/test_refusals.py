@@ -42,8 +42,8 @@ def test_a_missing_pipeline_is_refused(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_refused_before_anything_starts(project: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        base = taken.getsockname()[1] - 3
-        words = f"aws: port {base + 3} is taken (Address already in use); choose others with --port"
+        base = taken.getsockname()[1]
+        words = f"lambda: port {base} is taken (Address already in use); choose others with --port"
         assert_refused(project, tmp_path / "state", words, "--port", str(base))
 
 
