@@ -17,7 +17,7 @@ import msgspec
 from pgevents.errors import InputError, TransientError
 from pgevents.settings import Connection
 from redshift_writer.literals import Quoting
-from redshift_writer.simple_query import ConnectionLost, Result, ServerError, Wire
+from redshift_writer.simple_query import ConnectionLost, Result, ServerError, Wire, close_driver
 from redshift_writer.sql import Sql
 
 APPLICATION = "pgevents redshift_writer"
@@ -107,16 +107,23 @@ def open_session(settings: Connection, read_secret: SecretReader) -> Session:
     driver = load_driver()
     user, password = _credentials(settings, read_secret)
     try:
-        wire = Wire(_connected(driver, settings, user, password))
-        wire.set_nodelay()
-        wire.set_timeout(ANSWER_SECONDS)
-        return Session(wire, _prepare(wire))
+        return _prepared(Wire(_connected(driver, settings, user, password)))
     except (driver.Error, OSError, ConnectionLost, ServerError) as error:
         where = f"{settings.host}:{settings.port}/{settings.database}"
         raise TransientError(f"cannot connect to Redshift at {where} as {user}: {_words(error)}") from error
 
 
-def _prepare(wire: Wire) -> Quoting:
+def _prepared(wire: Wire) -> Session:
+    try:
+        wire.set_nodelay()
+        wire.set_timeout(ANSWER_SECONDS)
+        return Session(wire, _asked_quoting(wire))
+    except BaseException:
+        wire.close()
+        raise
+
+
+def _asked_quoting(wire: Wire) -> Quoting:
     """Sets the server's own time limit, and asks how it reads a backslash.
 
     Redshift takes it for an escape. A literal that is quoted for the other way would be open at its end.
@@ -131,21 +138,28 @@ def _connected(driver: Any, settings: Connection, user: str, password: str) -> A
     with warnings.catch_warnings():
         # The driver makes its TLS context in a way that Python calls outdated; we could not change that.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return driver.connect(
-            host=settings.host,
-            port=settings.port,
-            database=settings.database,
-            user=user,
-            password=password,
-            ssl=ssl,
-            sslmode=sslmode,
-            timeout=CONNECT_SECONDS,
-            application_name=APPLICATION,  # without one the driver walks the call stack for a name
-            max_prepared_statements=0,
-            tcp_keepalive_idle=30,
-            tcp_keepalive_interval=10,
-            tcp_keepalive_count=3,
-        )
+        # Made and begun in two steps: a driver that fails to connect leaves its socket open.
+        connection = driver.Connection.__new__(driver.Connection)
+        try:
+            connection.__init__(
+                host=settings.host,
+                port=settings.port,
+                database=settings.database,
+                user=user,
+                password=password,
+                ssl=ssl,
+                sslmode=sslmode,
+                timeout=CONNECT_SECONDS,
+                application_name=APPLICATION,  # without one the driver walks the call stack for a name
+                max_prepared_statements=0,
+                tcp_keepalive_idle=30,
+                tcp_keepalive_interval=10,
+                tcp_keepalive_count=3,
+            )
+        except BaseException:
+            close_driver(connection)
+            raise
+        return connection
 
 
 def _mode(settings: Connection) -> str:

@@ -10,13 +10,17 @@ _CONFLICT_WORDS = (
     "serializable isolation violation",
     "conflict with concurrent transaction",
     "could not open relation with oid",
+    "concurrently updated",
 )
 _CONFLICT_CODES = frozenset(
     (
         "40001",  # serialization failure
         "40P01",  # deadlock
         "55P03",  # lock not available
-        "42P07",  # two writers made one table at once
+        # Two writers made one schema, table or its row type at once.
+        "42P06",
+        "42P07",
+        "42710",
     )
 )
 _MISSING_CODES = frozenset(("42P01", "42703", "3F000"))  # table, column, schema
@@ -33,7 +37,7 @@ def meaning_of(error: ServerError) -> Meaning:
     if error.message.strip() == "1023" or error.code in _CONFLICT_CODES:
         return "conflict"
     if error.code == "23505" and "pg_" in words:
-        return "conflict"  # two writers made one schema, table or type at once
+        return "conflict"  # as above, noticed by the catalog's own index
     if any(part in words for part in _CONFLICT_WORDS):
         return "conflict"
     if error.code in _MISSING_CODES:

@@ -8,6 +8,7 @@ good at: TLS, authentication, keepalive. What is used of its insides is named he
 import contextlib
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -58,8 +59,10 @@ class Wire:
 
     def close(self) -> None:
         """Says goodbye if anybody listens, and closes."""
+        opened = self._driver._sock, self._driver._usock
         with contextlib.suppress(Exception):  # the driver has many words for a connection that is gone
             self._driver.close()
+        _close_all(opened)  # it forgets one of them when the other end was faster
 
     def run(self, sql: bytes) -> Result:
         """Sends one message and waits for all of its results.
@@ -105,6 +108,18 @@ class Wire:
         if len(received) < size:
             raise ConnectionError("the server hung up")
         return received
+
+
+def close_driver(connection: Any) -> None:
+    """Closes the socket of a driver's connection, however far it has come."""
+    _close_all(getattr(connection, name, None) for name in ("_sock", "_usock"))
+
+
+def _close_all(opened: Iterable[Any]) -> None:
+    for one in opened:
+        with contextlib.suppress(OSError, ValueError):
+            if one is not None:
+                one.close()
 
 
 def _fields(body: bytes) -> tuple[str | None, ...]:

@@ -84,6 +84,7 @@ class Writer:
                 failure: Exception = error
             except ServerError as error:
                 self._sessions.rollback()
+                self._shapes.forget()
                 self._recover(batch, error)
                 failure = error
             except TerminalError:
