@@ -18,7 +18,7 @@ Delay = Annotated[float, Meta(ge=0)]
 class FunctionConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One function.
 
-    `package` is the folder that `local.packages.build` made. `on_success` and `on_failure` are ARNs of a
+    `package` is the folder that `lambda_packages.build` made. `on_success` and `on_failure` are ARNs of a
     function of this service or of an SQS queue. `reserved_concurrency` None shares what the others leave.
     """
 
@@ -47,7 +47,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class ServiceConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole service.
 
-    `state` is the folder for logs and scratch space, `runtime` the folder that `local.packages.runtime`
+    `state` is the folder for logs and scratch space, `runtime` the folder that `lambda_packages.runtime`
     made, `aws_endpoint` the URL where SQS, S3 and the rest answer. Port 0 takes a free one.
     `account_concurrency` is what all functions together may run at once; a new AWS account has 10.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from local.lambda_service.isolation import ISOLATED, base_variables
-from local.packages.assembly import LAMBDAS, code_folders
+from lambda_packages.assembly import LAMBDAS, code_folders
 from pgevents.errors import InputError
 
 SCRIPT = Path(__file__).with_name("import_handler.py")

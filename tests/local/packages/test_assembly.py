@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.packages import LAMBDA_ARM, Lambda, assemble, build, check_import, runtime
-from local.packages.assembly import LAMBDAS, dependencies
+from lambda_packages.assembly import LAMBDAS, dependencies
 from pgevents.errors import InputError
 from tests.local.packages.conftest import PROJECT, Index, write
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.packages.layer import HOST, LAMBDA_ARM, Target, layer, select
+from lambda_packages.layer import HOST, LAMBDA_ARM, Target, layer, select
 from pgevents.errors import InputError
 from tests.local.packages.conftest import PROJECT, Index
 

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-from local.packages.layer import HOST, Target, default_cache, layer, link_or_copy, put_in_place
+from lambda_packages.layer import HOST, Target, default_cache, layer, link_or_copy, put_in_place
 from pgevents.errors import InputError
 
-Lambda = Literal["transform", "redshift_writer"]
+Lambda = Literal["transform", "redshift_writer", "trigger_installer"]
 
 LAMBDAS: tuple[Lambda, ...] = ("transform", "redshift_writer")
+"""Those that changes go through. trigger_installer runs on AWS only, when somebody deploys."""
 PIPELINE = "pipeline.toml"
 RUNTIME_LOCK = Path("local/lambda_service/requirements.lock")
 KEPT_PACKAGES = 3
@@ -42,12 +43,14 @@ LEFT_OUT: Mapping[Lambda, tuple[str, ...]] = {
         "typing-extensions",
         "urllib3",
     ),
+    "trigger_installer": (),
 }
 
 
 def code_folders(name: Lambda) -> dict[str, Path]:
     """Folders of a package's own code: their name in the package and their path in the project."""
-    return {"pgevents": Path("lambdas/core/pgevents"), name: Path("lambdas") / name}
+    folders = {"pgevents": Path("lambdas/core/pgevents"), name: Path("lambdas") / name}
+    return {**folders, "db_triggers": Path("db_triggers")} if name == "trigger_installer" else folders
 
 
 def prepare(project: Path, target: Target = HOST, cache: Path | None = None) -> None:
@@ -74,23 +77,30 @@ def dependencies(name: Lambda, project: Path, target: Target = HOST, cache: Path
 
 
 def build(
-    name: Lambda, project: Path, out: Path, *, pipeline: Path | None = None, cache: Path | None = None
+    name: Lambda,
+    project: Path,
+    out: Path,
+    target: Target = HOST,
+    *,
+    pipeline: Path | None = None,
+    cache: Path | None = None,
 ) -> Path:
     """The package of a Lambda as the project is now, a folder in `out` that is named by its content.
 
     A package is never changed once it stands there, so a function that runs from one keeps it; the last three
     stay. `pipeline` is the project's pipeline.toml unless given. Raises InputError.
     """
-    installed = dependencies(name, project, HOST, cache)
+    installed = dependencies(name, project, target, cache)
     pipeline = pipeline or project / PIPELINE
-    folder = out / f"{name}-{_fingerprint(name, project, pipeline, installed)}"
+    folder = out / f"{name}-{fingerprint(name, project, pipeline, installed)}"
     if not folder.is_dir():
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as work:
             made = Path(work, "package")
             made.mkdir()
             _fill(name, project, pipeline, installed, made)
-            for code in code_folders(name):
+            # Compiled by this interpreter, the modules would be of no use to another.
+            for code in code_folders(name) if target == HOST else ():
                 compileall.compile_dir(made / code, quiet=2)
             put_in_place(made, folder)
     os.utime(folder)
@@ -144,7 +154,8 @@ def _left_out(inside: Path) -> bool:
     )
 
 
-def _fingerprint(name: Lambda, project: Path, pipeline: Path, installed: Path) -> str:
+def fingerprint(name: Lambda, project: Path, pipeline: Path, installed: Path) -> str:
+    """What a package's name ends with: the same on every machine for the same project and target."""
     content = hashlib.sha256(installed.name.encode())
     for path, place in _own_files(name, project, pipeline):
         file = path.read_bytes()

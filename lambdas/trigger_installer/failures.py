@@ -1,0 +1,58 @@
+"""Which statement failed, and where in it: PostgreSQL's error alone does not say."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from pgevents.errors import InputError
+
+_SHOWN = 300
+"""Characters of a statement that are shown. CloudFormation cuts an error at about 1,000."""
+
+
+class NamingCursor(psycopg.Cursor[Any]):
+    """A cursor whose errors carry the statement, as a note."""
+
+    def execute(self, query: Any, *args: Any, **options: Any) -> "NamingCursor":
+        """As psycopg's."""
+        try:
+            super().execute(query, *args, **options)
+        except psycopg.Error as error:
+            sent = query if isinstance(query, str) else query.as_string(self)
+            error.add_note(f"statement: {_around(sent, error.diag.statement_position)}")
+            raise
+        return self
+
+
+@contextmanager
+def statement_named(source: str) -> Iterator[None]:
+    """Turns an error of the database into an InputError of one line that names the statement."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise InputError(f"{source}: {_words(error)}") from error
+
+
+def _words(error: psycopg.Error) -> str:
+    diagnosis = error.diag
+    named = {
+        "detail": diagnosis.message_detail,
+        "hint": diagnosis.message_hint,
+        "in": diagnosis.internal_query,
+    }
+    parts = [f"{diagnosis.message_primary or error} ({error.sqlstate})"]
+    parts += [f"{name}: {text}" for name, text in named.items() if text]
+    parts += getattr(error, "__notes__", [])
+    return "; ".join(" ".join(part.split())[:_SHOWN] for part in parts)
+
+
+def _around(statement: str, position: str | None) -> str:
+    """The statement from the line on where the error is; else from its first line that is no comment."""
+    if position:
+        start = statement.rfind("\n", 0, int(position) - 1) + 1
+        return f"line {statement.count(chr(10), 0, start) + 1}: {statement[start:][:_SHOWN]}"
+    lines = statement.splitlines()
+    code = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("--")), 0)
+    return "\n".join(lines[code:])[:_SHOWN]
