@@ -195,9 +195,8 @@ def _credentials(settings: Connection, read_secret: SecretReader) -> tuple[str, 
 
 
 def _words(error: Exception) -> str:
-    """The driver passes the server's answer on as a dict."""
-    first = error.args[0] if error.args else ""
-    return str(first.get("M", first)) if isinstance(first, dict) else str(error)
+    """An error in words; the driver passes the server's answer on as a dict, and causes as arguments."""
+    return ": ".join(str(part.get("M", part)) if isinstance(part, dict) else str(part) for part in error.args)
 
 
 def load_driver() -> Any:

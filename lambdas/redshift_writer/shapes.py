@@ -44,8 +44,11 @@ class Shape(msgspec.Struct, frozen=True):
 
     def covers(self, table: TableChanges) -> bool:
         """Whether changes of this layout can go as they are."""
-        names = all(folded(column.name) in self.columns for column in table.columns)
-        return names and self.mode in (table.mode, "both")
+        for column in table.columns:
+            present = self.columns.get(folded(column.name))
+            if present is None or not present.takes(for_postgres(column.type)):
+                return False
+        return self.mode in (table.mode, "both")
 
 
 class Shapes:

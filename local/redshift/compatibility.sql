@@ -21,11 +21,8 @@ begin
     if octet_length(document) > 65535 then
         raise 'String value exceeds the max size of 65535 bytes' using errcode = 'XX000';
     end if;
-    if not (document is json) then
-        raise 'JSON parsing error' using errcode = 'XX000', detail = left(document, 100);
-    end if;
     if not (document is json with unique keys) then
-        raise 'JSON parsing error: duplicate attribute' using errcode = 'XX000', detail = left(document, 100);
+        raise 'JSON parsing error' using errcode = 'XX000', detail = left(document, 100);
     end if;
     return document::jsonb;
 end
