@@ -10,7 +10,7 @@ import msgspec
 
 from pgevents.batch import Batch
 from redshift_writer.connect import Session
-from redshift_writer.identifiers import qualified, quoted
+from redshift_writer.identifiers import folded, qualified, quoted
 from redshift_writer.sql import Sql, joined, sql
 
 APPLIED = "pgevents_applied_batch"
@@ -30,7 +30,12 @@ class Opening(msgspec.Struct, frozen=True):
 
 def create(session: Session, schema: str) -> None:
     """Makes schema and tables where they are missing."""
-    session.run(sql("create schema if not exists {schema}", schema=quoted(schema)))
+    name = session.quoting.string(folded(schema))
+    # Asked first: IF NOT EXISTS wants the right to make schemas even where there is nothing to make.
+    if not session.run(
+        sql("select nspname::varchar from pg_namespace where nspname = {name}", name=name)
+    ).rows:
+        session.run(sql("create schema if not exists {schema}", schema=quoted(schema)))
     session.run(
         sql(
             """create table if not exists {applied} (

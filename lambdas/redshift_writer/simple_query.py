@@ -72,7 +72,8 @@ class Wire:
         """
         self.round_trips += 1
         try:
-            self._driver._write(_HEADER.pack(b"Q", len(sql) + 5) + sql + b"\0")
+            for part in (_HEADER.pack(b"Q", len(sql) + 5), sql, b"\0"):
+                self._driver._write(part)
             self._driver._flush()
             return self._results()
         except (OSError, ValueError, AttributeError) as error:

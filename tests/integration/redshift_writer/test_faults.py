@@ -2,14 +2,16 @@
 
 import time
 
+import msgspec
 import pytest
 
 from local.redshift import Fault
 from pgevents.batch import Change, Column, TableChanges
 from pgevents.config import Policies
 from pgevents.errors import TerminalError, TransientError
+from redshift_writer.connect import Sessions
 from redshift_writer.refusals import RefusedChanges
-from redshift_writer.writer import MOST_ATTEMPTS
+from redshift_writer.writer import MOST_ATTEMPTS, Writer
 from tests.integration.redshift_writer.changes import account, insert
 from tests.integration.redshift_writer.conftest import Apply, Target
 
@@ -145,19 +147,19 @@ def test_value_that_only_the_server_refuses_is_a_terminal_error(target: Target, 
 
 def test_permission_that_is_missing_is_a_transient_error(target: Target, apply: Apply) -> None:
     apply(account(insert(1, 1, "a")))
-    target.warehouse.control.arm(Fault("delay", match="^begin", seconds=0.0))
-    with target.warehouse.connect(autocommit=True) as client:
-        client.execute("create user nobody_special")
-    settings = target.warehouse.settings
-    other = type(settings)(
-        settings.host, settings.port, settings.database, "nobody_special", sslmode="disable"
-    )
-    from redshift_writer.connect import Sessions
-    from redshift_writer.writer import Writer
-
-    sessions = Sessions(other, lambda name: "")
-    with pytest.raises(TransientError, match="permission denied"):
-        Writer(sessions, target.schema, Policies(), target.pauses.append).apply(
-            target.batch(account(insert(2, 1)))
-        )
-    sessions.drop()
+    name = f"stranger_{target.schema}"
+    target.execute(f"create user {name}")
+    stranger = msgspec.structs.replace(target.warehouse.settings, user=name)
+    sessions = Sessions(stranger, lambda name: "")
+    try:
+        with pytest.raises(TransientError, match="permission denied"):
+            Writer(sessions, target.schema, Policies(), target.pauses.append).apply(target.batch())
+        target.execute(f"grant usage on schema {{s}} to {name}")
+        target.execute(f"grant all on all tables in schema {{s}} to {name}")
+        writer = Writer(sessions, target.schema, Policies(), target.pauses.append)
+        assert writer.apply(target.batch(account(insert(2, 1, "b")))).first
+    finally:
+        sessions.drop()
+        target.execute(f"revoke all on all tables in schema {{s}} from {name}")
+        target.execute(f"revoke all on schema {{s}} from {name}")
+        target.execute(f"drop user {name}")
