@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from local.lambda_service.isolation import ISOLATED, base_variables
 from lambda_packages.assembly import LAMBDAS, code_folders
+from local.lambda_service.isolation import ISOLATED, base_variables
 from pgevents.errors import InputError
 
 SCRIPT = Path(__file__).with_name("import_handler.py")

@@ -44,7 +44,7 @@ def _digest(text: str) -> str:
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     index = Index(tmp_path / "index")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index.folder))
+    monkeypatch.setenv("PIP_FIND_LINKS", index.folder.as_uri())  # pip splits a path at its spaces
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     return index
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.packages import LAMBDA_ARM, Lambda, assemble, build, check_import, runtime
 from lambda_packages.assembly import LAMBDAS, dependencies
+from local.packages import LAMBDA_ARM, Lambda, assemble, build, check_import, runtime
 from pgevents.errors import InputError
 from tests.local.packages.conftest import PROJECT, Index, write
 
