@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from uuid import uuid4
 
 import pytest
@@ -38,8 +39,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package
         return name
 
     yield write
-    for module in [module for module in sys.modules if module.split(".")[0] == name]:
-        del sys.modules[module]
+    forget(name)
+
+
+def forget(package: str) -> dict[str, ModuleType]:
+    """Takes a package and its modules out of those that are imported."""
+    names = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 def keep(event: ChangeEvent) -> Record:
@@ -195,16 +201,13 @@ def test_package_that_does_not_import_is_named_with_file_and_line(package: Packa
 
 def test_transforms_of_this_repository_load() -> None:
     routed = load(Path(__file__).parents[3] / "pipeline.toml").routed_tables()
-    imported = {
-        name: module for name, module in sys.modules.items() if name.startswith("transform.transforms")
-    }
-    for name in imported:
-        del sys.modules[name]
+    imported = forget("transform.transforms")
     try:
         transforms.load("transform.transforms", routed)
         assert {
             "accounts.public.account",
             "certificates.public.certificate",
         } <= transforms.registered_sources()
-    finally:
+    finally:  # what was imported here is in this test's registry only
+        forget("transform.transforms")
         sys.modules.update(imported)

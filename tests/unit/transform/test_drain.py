@@ -1,0 +1,547 @@
+"""The drain's order of steps, over an outbox that keeps its ledger in memory; any step can be let fail."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import cast
+
+import msgspec
+import pytest
+
+from pgevents import ChangeEvent, Record, Version, on, transforms
+from pgevents.batch import Batch, Change
+from pgevents.config import Drain as Limits
+from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, S3Sink, Source, Table
+from pgevents.errors import TransientError
+from transform import drain as drain_module
+from transform.drain import Drain, Drained
+from transform.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
+from transform.sinks.refusals import Refusal, RefusedChanges
+
+TABLE = "accounts.public.account"
+OPENED = datetime(2026, 11, 22, tzinfo=UTC)
+POISON = "poison"
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms, "_registered", {})
+
+
+class Crash(Exception):
+    """What a test lets a step fail with."""
+
+
+class Journal:
+    """Every step that the drain asks for, in order. The step with the number `crash_at` fails instead."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.crash_at = -1
+
+    def note(self, step: str) -> None:
+        self.steps.append(step)
+        if len(self.steps) - 1 == self.crash_at:
+            raise Crash(step)
+
+
+class LedgerOutbox:
+    """An outbox and its ledger with the rules of the real one, in memory."""
+
+    source = "accounts"
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.held_by_another = False
+        self.holds_lock = False
+        self.waiting: list[OutboxRow] = []
+        self.events: dict[int, list[OutboxRow]] = {}
+        self.states: dict[int, str] = {}
+        self.overdue_ids: set[int] = set()
+        self.buried: dict[int, Dead] = {}
+        self.while_waiting: Callable[[], None] = lambda: None
+
+    def commit(self, *ids: int, name: str = "Ann") -> None:
+        """Commits one event for each id, as an UPDATE of a row that the target may or may not have."""
+        seq = len(self.waiting) + sum(map(len, self.events.values()))
+        for position, row_id in enumerate(ids, 1):
+            values = (str(row_id), name)
+            self.waiting.append(
+                OutboxRow("S", seq + position, 1, "2026-11-22 00:00:00+00", (None, None), values)
+            )
+
+    def try_lock(self) -> bool:
+        self.journal.note("lock")
+        assert not self.holds_lock
+        self.holds_lock = not self.held_by_another
+        return self.holds_lock
+
+    def unlock(self) -> None:
+        self.holds_lock = False
+        self.journal.note("unlock")
+
+    def open_batches(self, batch_events: int) -> int:
+        assert self.holds_lock
+        self.journal.note("open batches")
+        parts = [self.waiting[at : at + batch_events] for at in range(0, len(self.waiting), batch_events)]
+        for part in parts:
+            self.events[len(self.events) + 1] = part
+            self.states[len(self.events)] = "open"
+        self.waiting = []
+        return len(parts)
+
+    def has_events(self) -> bool:
+        self.journal.note("look")
+        return bool(self.waiting)
+
+    def wait_for_running(self, seconds: float) -> None:
+        assert not self.holds_lock
+        self.journal.note("wait")
+        self.while_waiting()
+
+    def open(self) -> list[LedgerBatch]:
+        return self._in_state("open")
+
+    def overdue(self, seconds: float) -> list[LedgerBatch]:
+        return [batch for batch in self._in_state("forwarded") if batch.batch_id in self.overdue_ids]
+
+    def in_flight(self) -> int:
+        return len(self._in_state("forwarded"))
+
+    def read(self, batch: LedgerBatch) -> list[TableRows]:
+        self.journal.note(f"read {batch.batch_id}")
+        shape = (("id",), ("id", "name"), ("bigint", "text"))
+        return [TableRows("public.account", *shape, self.events[batch.batch_id])]
+
+    def mark_forwarded(self, batch: LedgerBatch) -> None:
+        self.journal.note(f"forwarded {batch.batch_id}")
+        if self.states[batch.batch_id] != "applied":
+            self.states[batch.batch_id] = "forwarded"
+        self.overdue_ids.discard(batch.batch_id)
+
+    def mark_applied(self, batch_id: int) -> bool:
+        self.journal.note(f"applied {batch_id}")
+        known, self.states[batch_id] = self.states[batch_id], "applied"
+        return known != "applied"
+
+    def dead_keys(self) -> dict[tuple[str, tuple[str | None, ...]], int]:
+        first: dict[tuple[str, tuple[str | None, ...]], int] = {}
+        for seq in sorted(self.buried, reverse=True):
+            for key in self.buried[seq].keys:
+                first["public.account", tuple(key.values())] = seq
+        return first
+
+    def bury(self, batch: LedgerBatch, dead: list[Dead]) -> None:
+        self.journal.note(f"bury {batch.batch_id}")
+        for letter in dead:
+            self.buried.setdefault(letter.seq, letter)
+
+    def rotate(self) -> None:
+        assert self.holds_lock
+        self.journal.note("rotate")
+
+    def _in_state(self, state: str) -> list[LedgerBatch]:
+        return [
+            LedgerBatch(batch_id, 1, len(self.events[batch_id]), OPENED)
+            for batch_id, known in self.states.items()
+            if known == state
+        ]
+
+
+class KeepingSink:
+    """A sink that takes each batch once, and keeps what it was given each time."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.journal = journal
+        self.given: dict[int, list[Batch]] = {}
+        self.rows: dict[str | None, str | None] = {}
+        self.refuses: Callable[[Change], bool] = lambda change: False
+
+    def write(self, batch: Batch) -> None:
+        self.journal.note(f"{self.name} {batch.batch_id}")
+        changes = [change for table in batch.tables for change in table.changes]
+        refused = [change for change in changes if self.refuses(change)]
+        if refused:
+            raise RefusedChanges([Refusal("account", {}, change.version, "too long") for change in refused])
+        self.given.setdefault(batch.batch_id, []).append(batch)
+        if len(self.given[batch.batch_id]) == 1:
+            self.rows.update({change.values[0]: change.values[1] for change in changes if change.values})
+
+
+class Clock:
+    """Says that the time is up after so many questions."""
+
+    def __init__(self, answers: int | None = None) -> None:
+        self.left = answers
+
+    def out_of_time(self) -> bool:
+        if self.left is None:
+            return False
+        self.left -= 1
+        return self.left < 0
+
+
+class Bench:
+    """A drain with its outbox, two sinks and the writer."""
+
+    def __init__(
+        self, sinks: tuple[str, ...] = ("replica", "archive", "warehouse"), limits: Limits | None = None
+    ) -> None:
+        self.journal = Journal()
+        self.outbox = LedgerOutbox(self.journal)
+        self.replica = KeepingSink("replica", self.journal)
+        self.archive = KeepingSink("archive", self.journal)
+        self.writer = KeepingSink("forward", self.journal)
+        self.pipeline = Pipeline(
+            {"accounts": Source((Table("public.account"),))},
+            {"replica": PostgresSink(), "archive": S3Sink(), "warehouse": RedshiftSink()},
+            (Route(TABLE, sinks),),
+            drain=limits or Limits(),
+        )
+
+    def run(self, clock: Clock | None = None, overdue_seconds: float | None = None) -> Drained:
+        sinks = {"replica": self.replica.write, "archive": self.archive.write}
+        out_of_time = (clock or Clock()).out_of_time
+        outbox = cast(Outbox, self.outbox)
+        return Drain(self.pipeline, outbox, dict(sinks), self.writer.write, out_of_time).run(overdue_seconds)
+
+    def steps(self) -> list[str]:
+        """The steps since the last time."""
+        steps, self.journal.steps = self.journal.steps, []
+        return steps
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "_BACK_PRESSURE_PAUSE_SECONDS", 0.001)
+
+
+BEGIN = ["lock", "open batches"]
+END = ["open batches", "rotate", "unlock", "wait", "look"]
+
+
+def taken(batch_id: int) -> list[str]:
+    return [f"{step} {batch_id}" for step in ("read", "replica", "archive", "forward", "forwarded")]
+
+
+def test_batch_is_written_to_the_sinks_then_forwarded_then_noted(bench: Bench) -> None:
+    bench.outbox.commit(1, 2)
+    assert bench.run() == Drained(batches=1, events=2)
+    assert bench.steps() == [*BEGIN, *taken(1), *END]
+    assert bench.outbox.states == {1: "forwarded"}
+
+
+def test_nothing_to_do_takes_one_look_before_and_one_after(bench: Bench) -> None:
+    assert bench.run() == Drained()
+    assert bench.steps() == ["lock", *END]
+
+
+def test_batches_are_as_large_as_allowed_and_taken_in_order() -> None:
+    bench = Bench(limits=Limits(batch_events=2))
+    bench.outbox.commit(1, 2, 3, 4, 5)
+    assert bench.run() == Drained(batches=3, events=5)
+    assert bench.steps() == [*BEGIN, *taken(1), *taken(2), *taken(3), *END]
+
+
+def test_batch_that_an_earlier_drain_left_open_comes_before_new_ones(bench: Bench) -> None:
+    bench.outbox.commit(1)
+    bench.run(Clock(1))
+    assert bench.outbox.states == {1: "open"}
+    bench.steps()
+    bench.outbox.commit(2)
+    bench.run()
+    assert bench.steps() == ["lock", *taken(1), "open batches", *taken(2), *END]
+
+
+def test_events_that_commit_meanwhile_are_drained_too(bench: Bench) -> None:
+    bench.outbox.commit(1)
+    write = bench.writer.write
+
+    def write_and_commit(batch: Batch) -> None:
+        write(batch)
+        if batch.batch_id == 1:
+            bench.outbox.commit(2)
+
+    bench.writer.write = write_and_commit  # type: ignore[method-assign]
+    assert bench.run().batches == 2
+    assert bench.steps() == [*BEGIN, *taken(1), "open batches", *taken(2), *END]
+
+
+def test_drain_that_finds_another_one_awake_does_nothing(bench: Bench) -> None:
+    bench.outbox.commit(1)
+    bench.outbox.held_by_another = True
+    assert bench.run(overdue_seconds=90) == Drained()
+    assert bench.steps() == ["lock"]
+
+
+def test_sink_gets_only_what_is_routed_to_it() -> None:
+    bench = Bench(sinks=("archive", "warehouse"))
+    bench.outbox.commit(1)
+    bench.run()
+    assert bench.steps() == [*BEGIN, "read 1", "archive 1", "forward 1", "forwarded 1", *END]
+
+
+def test_writer_is_sent_only_what_is_routed_to_a_warehouse(bench: Bench) -> None:
+    second = Route(TABLE, ("replica", "archive"), target="other")
+    bench.pipeline = msgspec.structs.replace(bench.pipeline, routes=(*bench.pipeline.routes, second))
+    bench.outbox.commit(1)
+    bench.run()
+    assert [table.target for table in bench.writer.given[1][0].tables] == ["account"]
+    assert [table.target for table in bench.replica.given[1][0].tables] == ["account", "other"]
+
+
+def test_batch_without_a_warehouse_is_applied_by_the_drain_itself() -> None:
+    bench = Bench(sinks=("replica",))
+    bench.outbox.commit(1)
+    bench.run()
+    assert bench.steps() == [*BEGIN, "read 1", "replica 1", "applied 1", *END]
+    assert bench.outbox.states == {1: "applied"}
+
+
+def test_batch_of_dropped_events_is_applied_and_counted(bench: Bench) -> None:
+    on(TABLE, "SNAPSHOT")(lambda event: None)
+    bench.outbox.commit(1, 2)
+    assert bench.run() == Drained(batches=1, events=2, dropped=2)
+    assert bench.steps() == [*BEGIN, "read 1", "applied 1", *END]
+
+
+class TestBackPressure:
+    def test_drain_holds_back_until_the_writer_has_caught_up(self) -> None:
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(1, 2, 3)
+        asked: list[int] = []
+
+        def acknowledge_after_a_while() -> bool:
+            asked.append(bench.outbox.in_flight())
+            if len(asked) == 8:
+                bench.outbox.states[1] = "applied"
+            return False
+
+        clock = Clock()
+        clock.out_of_time = acknowledge_after_a_while  # type: ignore[method-assign]
+        assert bench.run(clock).batches == 3
+        assert max(asked) == 2
+        assert bench.outbox.states == {1: "applied", 2: "forwarded", 3: "forwarded"}
+
+    def test_drain_whose_time_is_up_leaves_the_rest_open(self) -> None:
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(1, 2, 3)
+        assert bench.run(Clock(10)).batches == 2
+        assert bench.outbox.states == {1: "forwarded", 2: "forwarded", 3: "open"}
+        assert bench.steps() == [*BEGIN, *taken(1), *taken(2), "rotate", "unlock"]
+
+    def test_next_drain_goes_on_where_the_last_one_let_go(self) -> None:
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(1, 2, 3)
+        bench.run(Clock(10))
+        bench.steps()
+        bench.outbox.states |= {1: "applied", 2: "applied"}
+        assert bench.run().batches == 1
+        assert bench.steps() == ["lock", *taken(3), *END]
+
+
+class TestTimeIsUp:
+    def test_no_batch_is_begun_and_the_lock_is_let_go(self, bench: Bench) -> None:
+        bench.outbox.commit(1)
+        assert bench.run(Clock(0)) == Drained()
+        assert bench.steps() == ["lock", "rotate", "unlock"]
+
+    def test_rest_of_the_batches_stays_open(self) -> None:
+        bench = Bench(limits=Limits(batch_events=1))
+        bench.outbox.commit(1, 2, 3)
+        assert bench.run(Clock(2)).batches == 1
+        assert bench.outbox.states == {1: "forwarded", 2: "open", 3: "open"}
+        assert not bench.outbox.holds_lock
+
+    def test_overdue_batches_are_not_begun_either(self, bench: Bench) -> None:
+        bench.outbox.commit(1)
+        bench.run()
+        bench.outbox.overdue_ids = {1}
+        bench.steps()
+        bench.run(Clock(0), overdue_seconds=90)
+        assert bench.steps() == ["lock", "rotate", "unlock"]
+
+
+class TestOverdueBatches:
+    @pytest.fixture
+    def bench(self) -> Bench:
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(1, 2)
+        bench.run()
+        bench.outbox.overdue_ids = {1}
+        bench.steps()
+        return bench
+
+    def test_sweep_repeats_them_before_anything_new(self, bench: Bench) -> None:
+        bench.outbox.states[2] = "applied"
+        bench.outbox.commit(3)
+        bench.run(overdue_seconds=90)
+        assert bench.steps() == ["lock", *taken(1), "open batches", *taken(3), *END]
+
+    def test_they_are_repeated_although_too_many_are_in_flight(self, bench: Bench) -> None:
+        bench.run(overdue_seconds=90)
+        assert bench.steps() == ["lock", *taken(1), *END]
+
+    def test_the_repeated_batch_is_the_same(self, bench: Bench) -> None:
+        bench.run(overdue_seconds=90)
+        first, again = (msgspec.json.encode(batch) for batch in bench.writer.given[1])
+        assert first == again
+
+    def test_a_doorbell_repeats_nothing(self, bench: Bench) -> None:
+        bench.run()
+        assert bench.steps() == ["lock", *END]
+
+    def test_a_repeated_batch_is_not_overdue_any_more(self, bench: Bench) -> None:
+        bench.outbox.while_waiting = once(lambda: bench.outbox.commit(3))
+        bench.outbox.states[2] = "applied"
+        bench.run(overdue_seconds=90)
+        assert bench.steps().count("forward 1") == 1
+
+
+def once(act: Callable[[], None]) -> Callable[[], None]:
+    left: Iterator[Callable[[], None]] = iter([act])
+    return lambda: next(left, lambda: None)()
+
+
+class TestLastLook:
+    def test_event_that_committed_unseen_is_found_after_the_lock_was_let_go(self, bench: Bench) -> None:
+        bench.outbox.while_waiting = once(lambda: bench.outbox.commit(1))
+        assert bench.run() == Drained(batches=1, events=1)
+        assert bench.steps() == ["lock", *END, *BEGIN, *taken(1), *END]
+
+    def test_another_drain_that_woke_meanwhile_has_what_was_found(self, bench: Bench) -> None:
+        def wake_another() -> None:
+            bench.outbox.commit(1)
+            bench.outbox.held_by_another = True
+
+        bench.outbox.while_waiting = wake_another
+        assert bench.run() == Drained()
+        assert bench.steps() == ["lock", *END, "lock"]
+
+    def test_what_is_found_when_the_time_is_up_is_left_to_the_sweep(self, bench: Bench) -> None:
+        bench.outbox.while_waiting = once(lambda: bench.outbox.commit(1))
+        assert bench.run(Clock(1)) == Drained()
+        assert bench.steps() == ["lock", *END]
+        assert len(bench.outbox.waiting) == 1
+
+
+def dies_of_poison(event: ChangeEvent) -> Record:
+    if event.payload["name"] == POISON:
+        raise ValueError("bad row")
+    return Record(event.payload)
+
+
+class TestDeadEvents:
+    def test_they_are_kept_before_any_sink_is_written(self, bench: Bench) -> None:
+        on(TABLE)(dies_of_poison)
+        bench.outbox.commit(1, name=POISON)
+        bench.outbox.commit(2, 1)
+        assert bench.run() == Drained(batches=1, events=3, dead=2)
+        assert bench.steps() == [*BEGIN, "read 1", "bury 1", *taken(1)[1:], *END]
+        assert bench.replica.rows == bench.writer.rows == {"2": "Ann"}
+
+    def test_later_batches_wait_with_the_row(self) -> None:
+        bench = Bench(limits=Limits(batch_events=1))
+        on(TABLE)(dies_of_poison)
+        bench.outbox.commit(1, name=POISON)
+        bench.outbox.commit(1, 2)
+        bench.run()
+        assert sorted(bench.outbox.buried) == [1, 2]
+        assert bench.replica.rows == {"2": "Ann"}
+
+    def test_batch_whose_every_event_died_is_applied(self, bench: Bench) -> None:
+        on(TABLE)(dies_of_poison)
+        bench.outbox.commit(1, name=POISON)
+        bench.run()
+        assert bench.steps() == [*BEGIN, "read 1", "bury 1", "applied 1", *END]
+
+
+class TestRefusedChanges:
+    def test_refused_event_is_kept_and_the_rest_is_written(self, bench: Bench) -> None:
+        bench.replica.refuses = lambda change: change.values == ("1", POISON)
+        bench.outbox.commit(2)
+        bench.outbox.commit(1, name=POISON)
+        bench.outbox.commit(1, 3)
+        assert bench.run() == Drained(batches=1, events=4, dead=2)
+        rest = ["bury 1", "replica 1", "archive 1", "forward 1", "forwarded 1"]
+        assert bench.steps() == [*BEGIN, "read 1", "replica 1", *rest, *END]
+        assert bench.replica.rows == bench.archive.rows == bench.writer.rows == {"2": "Ann", "3": "Ann"}
+        assert {seq: letter.error.split(":")[-1].strip() for seq, letter in bench.outbox.buried.items()} == {
+            2: "too long",
+            3: "waits behind an earlier event of the same row",
+        }
+
+    def test_what_the_next_sink_refuses_is_kept_too(self, bench: Bench) -> None:
+        bench.replica.refuses = lambda change: change.version == Version(1, 1).number
+        bench.archive.refuses = lambda change: change.version == Version(1, 2).number
+        bench.outbox.commit(1, 2, 3)
+        bench.run()
+        assert sorted(bench.outbox.buried) == [1, 2]
+        assert bench.archive.rows == bench.writer.rows == {"3": "Ann"}
+
+    def test_sink_that_refuses_what_is_not_in_the_batch_ends_the_drain(self, bench: Bench) -> None:
+        def refuse(batch: Batch) -> None:
+            raise RefusedChanges([Refusal("account", {}, Version(1, 77).number, "too long")])
+
+        bench.replica.write = refuse  # type: ignore[method-assign]
+        bench.outbox.commit(1)
+        with pytest.raises(RefusedChanges):
+            bench.run()
+        assert not bench.outbox.holds_lock
+
+
+class TestFailures:
+    def test_failing_sink_ends_the_drain_with_the_batch_open_and_the_lock_free(self, bench: Bench) -> None:
+        def fail(batch: Batch) -> None:
+            raise TransientError("cannot reach the sink")
+
+        bench.archive.write = fail  # type: ignore[method-assign]
+        bench.outbox.commit(1)
+        with pytest.raises(TransientError):
+            bench.run()
+        assert bench.steps() == [*BEGIN, "read 1", "replica 1", "unlock"]
+        assert bench.outbox.states == {1: "open"}
+
+    def test_drain_that_fails_between_any_two_steps_loses_nothing_and_repeats_no_effect(self) -> None:
+        undisturbed = self.crashed_at(None)
+        steps = len(undisturbed.journal.steps)
+        assert steps > 20
+        for step in range(steps):
+            bench = self.crashed_at(step)
+            for sink, expected in zip(sinks_of(bench), sinks_of(undisturbed), strict=True):
+                assert sink.rows == expected.rows, f"{sink.name} after a crash at step {step}"
+                assert all(
+                    len(set(map(msgspec.json.encode, batches))) == 1 for batches in sink.given.values()
+                )
+            assert set(bench.outbox.states.values()) <= {"forwarded", "applied"}
+            assert sorted(bench.outbox.buried) == sorted(undisturbed.outbox.buried) == [3, 5, 6]
+
+    @staticmethod
+    def crashed_at(step: int | None) -> Bench:
+        """A bench that has drained a poisoned history of two batches, after a crash at this step, if any."""
+        transforms._registered.clear()
+        on(TABLE)(dies_of_poison)
+        bench = Bench(limits=Limits(batch_events=4))
+        bench.replica.refuses = lambda change: change.values == ("6", "refused")
+        bench.outbox.commit(1, 2)
+        bench.outbox.commit(2, name=POISON)
+        bench.outbox.commit(3, 2)
+        bench.outbox.commit(6, name="refused")
+        bench.outbox.commit(1, name="later")
+        bench.outbox.commit(7)
+        if step is not None:
+            bench.journal.crash_at = step
+            with pytest.raises(Crash):
+                bench.run()
+            bench.outbox.holds_lock = False  # the lock ends with its session
+        bench.run()
+        return bench
+
+
+def sinks_of(bench: Bench) -> list[KeepingSink]:
+    return [bench.replica, bench.archive, bench.writer]
