@@ -75,9 +75,9 @@ class Wire:
             for part in (_HEADER.pack(b"Q", len(sql) + 5), sql, b"\0"):
                 self._driver._write(part)
             self._driver._flush()
-            return self._results()
         except (OSError, ValueError, AttributeError) as error:
             raise ConnectionLost(f"the connection to Redshift broke: {error}") from error
+        return self._results()
 
     @property
     def _socket(self) -> Any:
@@ -87,7 +87,10 @@ class Wire:
         result = Result([], [])
         failure: ServerError | None = None
         while True:
-            kind, body = self._message()
+            try:
+                kind, body = self._message()
+            except (OSError, ValueError, AttributeError) as error:
+                raise ConnectionLost(f"the connection to Redshift broke: {failure or error}") from error
             if kind == b"D":
                 result.rows.append(_fields(body))
             elif kind == b"C":

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local.redshift import Fault
 from pgevents.batch import Batch, Change, Column, TableChanges
 from tests.integration.redshift_writer.changes import account, delete, insert, truncate
 from tests.integration.redshift_writer.conftest import Apply, Target
@@ -229,8 +230,11 @@ def test_any_order_and_any_repetition_end_in_the_same_state(
     assert target.read(HISTORY) == model.history()
 
 
-@pytest.mark.parametrize("attempt", range(2))
-def test_writers_at_once_lose_nothing_and_double_nothing(target: Target, attempt: int) -> None:
+@pytest.mark.parametrize("probability", [0.0, 0.01])
+def test_writers_at_once_lose_nothing_and_double_nothing(target: Target, probability: float) -> None:
+    for seed, kind in enumerate(("serialization", "snapshot_conflict", "drop_before", "drop_after")):
+        fault = Fault(kind, count=None, probability=probability, seed=seed)  # type: ignore[arg-type]
+        target.warehouse.control.arm(fault)
     changes = [insert(version, version % 7, f"v{version}") for version in range(1, 181)]
     batches = [
         target.batch(account(*changes[start : start + 15], mode="both")) for start in range(0, 180, 15)
@@ -251,6 +255,7 @@ def test_writers_at_once_lose_nothing_and_double_nothing(target: Target, attempt
     for thread in threads:
         thread.join()
     assert failures == []
+    assert (target.warehouse.control.clear() > 2) == (probability > 0)
     model = Model()
     model.take(changes)
     assert target.read(LIVING) == model.living()
