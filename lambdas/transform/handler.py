@@ -58,10 +58,15 @@ class Transform:
         self._writers: dict[str, tuple[psycopg.Connection, PostgresWriter]] = {}
         transforms.load("transform.transforms", pipeline.routed_tables())
 
-    def drain(self, source: str, context: LambdaContext, overdue_seconds: float | None = None) -> Drained:
-        """Drains a source. Raises TransientError when a service failed; the next doorbell or sweep goes
-        on."""
-        until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+    def drain(
+        self, source: str, context: LambdaContext, overdue_seconds: float | None = None, share: float = 1.0
+    ) -> Drained:
+        """Drains a source within a share of the time that is left.
+
+        Raises TransientError when a service failed; the next doorbell or sweep goes on.
+        """
+        seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+        until = time.monotonic() + seconds * share
         with translated(source):
             drain = Drain(
                 self._pipeline,
@@ -73,11 +78,22 @@ class Transform:
             return drain.run(overdue_seconds)
 
     def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
-        """Drains what a lost doorbell left and repeats what was never applied, in one source or in all."""
-        return {
-            name: self.drain(name, context, _OVERDUE_SECONDS)
-            for name in ([source] if source else self._pipeline.sources)
-        }
+        """Drains what a lost doorbell left and repeats what was never applied, in one source or in all.
+
+        A source that fails or is busy does not keep the others from their turn; its error is raised after it.
+        """
+        names = [source] if source else list(self._pipeline.sources)
+        drained: dict[str, Drained] = {}
+        failures: list[Exception] = []
+        for position, name in enumerate(names):
+            try:
+                drained[name] = self.drain(name, context, _OVERDUE_SECONDS, 1 / (len(names) - position))
+            except Exception as error:
+                log.error("sweep failed", source=name, error=f"{type(error).__name__}: {error}")
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return drained
 
     def applied(self, applied: Applied) -> bool:
         """Notes a batch as applied; False when that was known."""
@@ -90,9 +106,8 @@ class Transform:
                 f"source {source!r} is not in pipeline.toml; "
                 f"expected one of {', '.join(self._pipeline.sources)}"
             )
-        return Outbox(
-            source, self._connections.get(self._settings.connections.sources[source], SOURCE_SESSION)
-        )
+        settings = _configured("source", source, self._settings.connections.sources)
+        return Outbox(source, self._connections.get(settings, SOURCE_SESSION))
 
     def _sinks(self) -> dict[str, BatchWriter]:
         """PostgreSQL before S3: what the first refuses is taken out of the batch before the second keeps
@@ -111,7 +126,7 @@ class Transform:
 
     def _postgres(self, name: str, sink: PostgresSink) -> BatchWriter:
         """The sink of this name; kept with its connection, since it knows the tables that it has seen."""
-        connection = self._connections.get(self._settings.connections.sinks[name])
+        connection = self._connections.get(_configured("sink", name, self._settings.connections.sinks))
         kept = self._writers.get(name)
         if kept is None or kept[0] is not connection:
             self._writers[name] = kept = (connection, PostgresWriter(connection, sink.schema))
@@ -147,9 +162,22 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         case {"kind": "sweep"}:
             return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))
         case {"responsePayload": {"kind": "applied", **answer}}:
-            applied = msgspec.convert(answer, Applied)
+            applied = _as_applied(answer)
             return {"kind": "noted", "batch_id": applied.batch_id, "first": _transform.applied(applied)}
     raise InputError(f"event of no known kind: {str(event)[:200]}")
+
+
+def _as_applied(answer: object) -> Applied:
+    try:
+        return msgspec.convert(answer, Applied)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the record of an applied batch is not as the writer makes it: {error}") from error
+
+
+def _configured(kind: str, name: str, connections: dict[str, Connection]) -> Connection:
+    if name not in connections:
+        raise InputError(f"PGEVENTS_CONNECTIONS has no connection for {kind} {name!r}; add it under {kind}s")
+    return connections[name]
 
 
 def _answer(kind: str, work: Callable[[], dict[str, Drained]]) -> dict[str, Any]:

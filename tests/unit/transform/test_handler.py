@@ -1,0 +1,265 @@
+"""The transform Lambda's entry point, over real databases: its answer to each event, and what it refuses."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from db_triggers.installer import Wake, install
+from local.postgres import PostgresServer, free_port
+from pgevents.config import Source, Table
+from pgevents.errors import InputError, TransientError
+from transform import handler
+from transform.drain import Drained
+
+SOURCES = {
+    "accounts": """
+[sources.accounts]
+doorbell = "schedule"
+[[sources.accounts.tables]]
+table = "public.account"
+""",
+    "certificates": """
+[sources.certificates]
+doorbell = "schedule"
+[[sources.certificates.tables]]
+table = "public.certificate"
+""",
+}
+ROUTES = """
+[sinks.replica]
+type = "postgres"
+[[routes]]
+table = "accounts.public.account"
+sinks = ["replica"]
+columns = { legal_name = "text", legal_form = "text", slug = "text", country = "text" }
+[[routes]]
+table = "certificates.public.certificate"
+sinks = ["replica"]
+"""
+ACCOUNT = """
+create table account (
+    account_id bigint primary key, operator_id text, organisation text, distinguished_name text
+)
+"""
+INSERT = "insert into account values (1, 'x', 'GlobalSign nv-sa', 'O=GlobalSign nv-sa,C=BE')"
+
+
+class Context:
+    """Lambda's context with so many seconds left."""
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self._seconds * 1000)
+
+
+def connection(dsn: str) -> dict[str, object]:
+    at = conninfo_to_dict(dsn)
+    return {"host": at["host"], "port": int(str(at["port"])), "database": at["dbname"], "user": at["user"]}
+
+
+@pytest.fixture
+def replica(postgres_server: PostgresServer) -> str:
+    name = f"replica_{uuid4().hex}"
+    postgres_server.create_database(name)
+    return postgres_server.dsn(name)
+
+
+@pytest.fixture
+def app(database: str) -> Iterator[psycopg.Connection]:
+    """The application's connection to the source accounts, with capture installed."""
+    with closing(psycopg.connect(database, autocommit=True)) as app:
+        app.execute(ACCOUNT)
+        install(
+            app, "accounts", Source((Table("public.account"),), "schedule"), Wake("transform", "eu-west-1")
+        )
+        yield app
+
+
+@pytest.fixture(autouse=True)
+def environment(
+    app: psycopg.Connection, database: str, replica: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, dict[str, dict[str, object]]]]:
+    """The Lambda's task root and environment. Nothing listens where the source certificates should be."""
+    (tmp_path / "pipeline.toml").write_text("".join(SOURCES.values()) + ROUTES)
+    gone = {**connection(database), "port": free_port()}
+    connections = {
+        "sources": {"accounts": connection(database), "certificates": gone},
+        "sinks": {"replica": connection(replica)},
+    }
+    values = {
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "PGEVENTS_BUCKET": "bucket",
+        "PGEVENTS_WRITER_FUNCTION": "writer",
+        "PGEVENTS_CONNECTIONS": json.dumps(connections),
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(handler, "_transform", None)
+    yield connections
+    if handler._transform is not None:
+        for opened in handler._transform._connections._open.values():
+            opened.close()
+
+
+def rows(dsn: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(dsn) as opened:
+        return list(opened.execute(query))
+
+
+def test_doorbell_drains_its_source_through_the_transform_into_the_sink(
+    app: psycopg.Connection, replica: str
+) -> None:
+    app.execute(INSERT)
+    assert handler.handle({"kind": "doorbell", "source": "accounts"}, Context()) == {
+        "kind": "doorbell",
+        "drained": {"accounts": {"batches": 1, "events": 1, "dead": 0, "dropped": 0}},
+    }
+    assert rows(replica, "select account_id, legal_name, country from account") == [(1, "GlobalSign", "BE")]
+
+
+def test_warm_invocation_goes_on_with_what_is_new(app: psycopg.Connection, replica: str) -> None:
+    for number in (1, 2):
+        app.execute("update account set organisation = 'Atos'" if number == 2 else INSERT)
+        handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert rows(replica, "select organisation from account") == [("Atos",)]
+
+
+def test_sweep_of_one_source_leaves_the_others_alone(app: psycopg.Connection) -> None:
+    app.execute(INSERT)
+    answer = handler.handle({"kind": "sweep", "source": "accounts"}, Context())
+    assert answer["drained"]["accounts"]["batches"] == 1
+
+
+@pytest.mark.parametrize("order", [("accounts", "certificates"), ("certificates", "accounts")])
+def test_source_that_is_gone_does_not_keep_the_others_from_being_swept(
+    app: psycopg.Connection, replica: str, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    (tmp_path / "pipeline.toml").write_text("".join(SOURCES[name] for name in order) + ROUTES)
+    app.execute(INSERT)
+    with pytest.raises(TransientError, match="cannot reach"):
+        handler.handle({"kind": "sweep"}, Context())
+    assert rows(replica, "select account_id from account") == [(1,)]
+
+
+def test_sweep_gives_every_source_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler.handle({"kind": "sweep", "source": "accounts"}, Context())
+    shares: list[tuple[str, float]] = []
+    assert handler._transform is not None
+
+    def drain(source: str, context: object, overdue: float | None = None, share: float = 1.0) -> Drained:
+        shares.append((source, share))
+        return Drained()
+
+    monkeypatch.setattr(handler._transform, "drain", drain)
+    handler.handle({"kind": "sweep"}, Context())
+    assert shares == [("accounts", 0.5), ("certificates", 1.0)]
+
+
+def test_drain_without_time_leaves_everything_for_the_next(app: psycopg.Connection) -> None:
+    app.execute(INSERT)
+    answer = handler.handle({"kind": "doorbell", "source": "accounts"}, Context(seconds=5))
+    assert answer["drained"]["accounts"]["batches"] == 0
+    answer = handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert answer["drained"]["accounts"]["batches"] == 1
+
+
+def applied(batch_id: int = 1, **changed: object) -> dict[str, object]:
+    """Lambda's record of a successful invocation of the writer."""
+    answer = {
+        "kind": "applied",
+        "source": "accounts",
+        "batch_id": batch_id,
+        "applied_at": "2026-11-22T16:00:00+00:00",
+    }
+    return {
+        "version": "1.0",
+        "timestamp": "2026-11-22T16:00:01.000Z",
+        "requestContext": {"condition": "Success", "approximateInvokeCount": 1},
+        "requestPayload": {"kind": "batch", "source": "accounts", "batch_id": batch_id},
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
+        "responsePayload": {**answer, "counts": {}, **changed},
+    }
+
+
+def test_applied_batch_is_noted_with_its_time_and_only_once(app: psycopg.Connection, database: str) -> None:
+    app.execute(INSERT)
+    app.execute("select pgevents.open_batches(10)")
+    assert handler.handle(applied(), Context()) == {"kind": "noted", "batch_id": 1, "first": True}
+    assert handler.handle(applied(), Context()) == {"kind": "noted", "batch_id": 1, "first": False}
+    ledger = "select state, applied_at = '2026-11-22 16:00:00+00' from pgevents.batch"
+    assert rows(database, ledger) == [("applied", True)]
+
+
+def test_invocation_that_acknowledges_drains_nothing(app: psycopg.Connection, database: str) -> None:
+    app.execute(INSERT)
+    app.execute("select pgevents.open_batches(10)")
+    app.execute("update account set organisation = 'Atos'")
+    handler.handle(applied(), Context())
+    assert rows(database, "select pgevents.has_events(), count(*) from pgevents.batch") == [(True, 1)]
+
+
+REFUSED = {
+    "doorbell of an unknown source": (
+        {"kind": "doorbell", "source": "acounts"},
+        "source 'acounts' is not in pipeline.toml; expected one of accounts, certificates",
+    ),
+    "sweep of an unknown source": (
+        {"kind": "sweep", "source": "x"},
+        "source 'x' is not in pipeline.toml; expected one of accounts, certificates",
+    ),
+    "applied batch of an unknown source": (
+        applied(source="x"),
+        "source 'x' is not in pipeline.toml; expected one of accounts, certificates",
+    ),
+    "applied batch without its number": (
+        {"responsePayload": {"kind": "applied", "source": "accounts", "applied_at": "2026-11-22T16:00:00Z"}},
+        "the record of an applied batch is not as the writer makes it: Object missing required field "
+        "`batch_id`",
+    ),
+    "doorbell without a source": ({"kind": "doorbell"}, "event of no known kind: {'kind': 'doorbell'}"),
+    "another kind": ({"kind": "ring"}, "event of no known kind: {'kind': 'ring'}"),
+    "failure of the writer": (
+        {"responsePayload": {"errorType": "TerminalError"}},
+        "event of no known kind: {'responsePayload': {'errorType': 'TerminalError'}}",
+    ),
+    "no object": ([], "event of no known kind: []"),
+    "nothing": ({}, "event of no known kind: {}"),
+}
+
+
+@pytest.mark.parametrize(("event", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_event_that_cannot_be_understood_is_refused(event: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        handler.handle(event, Context())
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("kind", "name"), [("source", "accounts"), ("sink", "replica")])
+def test_missing_connection_is_named(
+    environment: dict[str, dict[str, dict[str, object]]],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    name: str,
+) -> None:
+    del environment[f"{kind}s"][name]
+    monkeypatch.setenv("PGEVENTS_CONNECTIONS", json.dumps(environment))
+    with pytest.raises(InputError) as caught:
+        handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert (
+        str(caught.value)
+        == f"PGEVENTS_CONNECTIONS has no connection for {kind} {name!r}; add it under {kind}s"
+    )
+
+
+def test_database_that_cannot_be_reached_is_worth_another_try() -> None:
+    with pytest.raises(TransientError, match="cannot reach"):
+        handler.handle({"kind": "doorbell", "source": "certificates"}, Context())
