@@ -1,1 +1,1 @@
-"""The trigger_installer Lambda: a custom resource that brings the triggers of a source up to date at deploy."""
+"""The trigger_installer Lambda: a custom resource that brings the triggers of a source up to date."""
