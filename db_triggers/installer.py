@@ -3,6 +3,10 @@
 Safe to run again and to run at once from many places: the second one finds the work done.
 """
 
+import contextlib
+from collections.abc import Iterator
+from typing import LiteralString
+
 import msgspec
 import psycopg
 from psycopg import sql
@@ -38,30 +42,49 @@ def install(connection: psycopg.Connection, name: str, source: Source, wake: Wak
     `name` is the source's name there. The connection's role owns the tables and may create event triggers.
     Raises InputError, with nothing changed, when a pre-flight check fails or a table stays locked for 10 s.
     """
+    with _one_at_a_time(connection, name):
+        if found := problems(connection, name, source):
+            raise InputError(f"{name}: " + "; ".join(found))
+        _hold_still(connection, source.tables)
+        migrations = migrate(connection)
+        _set(connection, name, source.doorbell, wake)
+        ended = _end_captures(connection, {table.table for table in source.tables})
+        captured = _capture(connection, source.tables)
+        _follow_ddl(connection)
+        return Installed(migrations, captured, ended)
+
+
+def uninstall(connection: psycopg.Connection) -> None:
+    """Removes every trigger, function and table of the schema pgevents, events not yet applied included.
+
+    Raises InputError, with nothing changed, when a captured table stays locked for 10 s.
+    """
+    with _one_at_a_time(connection, connection.info.dbname):
+        _drop_event_triggers(connection)
+        connection.execute("drop schema if exists pgevents cascade")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(connection: psycopg.Connection, name: str) -> Iterator[None]:
     try:
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", (_INSTALL_LOCK,))
-            if found := problems(connection, name, source):
-                raise InputError(f"{name}: " + "; ".join(found))
             connection.execute(sql.SQL("set local lock_timeout = {}").format(_LOCK_TIMEOUT))
-            migrations = migrate(connection)
-            _set(connection, name, source.doorbell, wake)
-            ended = _end_captures(connection, {table.table for table in source.tables})
-            captured = _capture(connection, source.tables)
-            _follow_ddl(connection)
-            return Installed(migrations, captured, ended)
+            yield
     except psycopg.errors.LockNotAvailable as error:
         raise InputError(
             f"{name}: a captured table stayed locked for {_LOCK_TIMEOUT}; try again when it is quieter"
         ) from error
 
 
-def uninstall(connection: psycopg.Connection) -> None:
-    """Removes every trigger, function and table of the schema pgevents, events not yet applied included."""
-    with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s)", (_INSTALL_LOCK,))
-        connection.execute("drop event trigger if exists pgevents_follow_ddl")
-        connection.execute("drop schema if exists pgevents cascade")
+def _hold_still(connection: psycopg.Connection, tables: tuple[Table, ...]) -> None:
+    """Keeps the tables from being altered until the installation is done; writers go on."""
+    names = {tuple(table.table.split(".")) for table in tables}
+    if connection.execute("select to_regclass('pgevents.captured_table') is not null").fetchone() == (True,):
+        names |= set(connection.execute(_CAPTURED_TABLES).fetchall())
+    for table in sorted(names):
+        statement = sql.SQL("lock table only {} in share update exclusive mode")
+        connection.execute(statement.format(sql.Identifier(*table)))
 
 
 def _set(connection: psycopg.Connection, name: str, doorbell: Doorbell, wake: Wake) -> None:
@@ -94,15 +117,30 @@ def _end_captures(connection: psycopg.Connection, wanted: set[str]) -> list[str]
 
 
 def _follow_ddl(connection: psycopg.Connection) -> None:
-    present = connection.execute(
-        "select 1 from pg_event_trigger where evtname = 'pgevents_follow_ddl'"
-    ).fetchone()
-    if present is None:
-        connection.execute(
-            "create event trigger pgevents_follow_ddl on ddl_command_end"
-            " when tag in ('ALTER TABLE', 'CREATE TABLE') execute function pgevents.follow_ddl()"
-        )
-        connection.execute("alter event trigger pgevents_follow_ddl enable always")
+    _drop_event_triggers(connection)
+    for name, event in _EVENT_TRIGGERS.items():
+        trigger, function = sql.Identifier(f"pgevents_{name}"), sql.Identifier("pgevents", name)
+        create = sql.SQL("create event trigger {} on {} execute function {}()")
+        connection.execute(create.format(trigger, sql.SQL(event), function))
+        connection.execute(sql.SQL("alter event trigger {} enable always").format(trigger))
 
 
+def _drop_event_triggers(connection: psycopg.Connection) -> None:
+    for name in _EVENT_TRIGGERS:
+        drop = sql.SQL("drop event trigger if exists {}")
+        connection.execute(drop.format(sql.Identifier(f"pgevents_{name}")))
+
+
+_EVENT_TRIGGERS: dict[str, LiteralString] = {
+    "follow_ddl": "ddl_command_end when tag in"
+    " ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'ALTER SCHEMA')",
+    "follow_drop": "sql_drop",
+}
 _CAPTURED_NAMES = "select name from pgevents.captured_table where ended is null order by name"
+_CAPTURED_TABLES = """
+select n.nspname, c.relname
+from pgevents.captured_table as t
+inner join pg_class as c on c.oid = t.relation
+inner join pg_namespace as n on n.oid = c.relnamespace
+where t.ended is null
+"""

@@ -1,8 +1,8 @@
 -- Makes the two outbox tables of a layout. Writers fill one half while the drain empties the other.
 --
 -- b1, b2, … hold the row before the change, a1, a2, … the row after it, in the layout's order: an outbox has
--- columns of its own types, so nothing the owner does to the captured table is ever held up by it. No index: the
--- drain reads whole halves, and an index would cost every write more than it saves a read.
+-- columns of its own types, so nothing the owner does to the captured table is ever held up by it. No index:
+-- the drain reads whole halves, and an index would cost every write more than it saves a read.
 create or replace function pgevents.build_outbox(shape pgevents.layout)
 returns void
 language plpgsql
@@ -32,6 +32,8 @@ begin
             ' execute function pgevents.ring()',
             shape.layout_id, half
         );
+        -- In a session with session_replication_role = replica, too.
+        execute format('alter table pgevents.outbox_%s_%s enable always trigger ring', shape.layout_id, half);
     end loop;
 end
 $$;

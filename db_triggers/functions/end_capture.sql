@@ -7,19 +7,11 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    found_trigger record;
     event text;
 begin
-    for found_trigger in
-        select pg_trigger.tgrelid::regclass as part, pg_trigger.tgname as name
-        from pg_trigger
-        inner join pg_proc on pg_proc.oid = pg_trigger.tgfoid
-        where pg_proc.pronamespace = 'pgevents'::regnamespace
-            and pg_proc.proname like format('capture\_%s\_%%', captured_table_id)
-    loop
-        execute format('drop trigger %I on %s', found_trigger.name, found_trigger.part);
-    end loop;
-    foreach event in array '{insert,update,delete,truncate,truncate_part}'::text [] loop
+    perform pgevents.drop_triggers(t.part, array_agg(t.name))
+    from pgevents.capture_triggers(captured_table_id) as t group by t.part;
+    foreach event in array '{insert,update,delete,truncate,truncate_all,truncate_part}'::text[] loop
         execute format('drop function if exists pgevents.capture_%s_%s()', captured_table_id, event);
     end loop;
     update pgevents.layout set retired = true where table_id = captured_table_id and not retired;

@@ -1,4 +1,5 @@
--- The condition on an outbox's rows for belonging to a window. The two comparisons spare most rows the two calls.
+-- The condition on an outbox's rows for belonging to a window. The two comparisons spare most rows the two
+-- calls.
 create or replace function pgevents.in_window_sql(window_from pg_snapshot, window_to pg_snapshot)
 returns text
 language sql

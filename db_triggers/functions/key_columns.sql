@@ -1,6 +1,6 @@
 -- The key of a table: the columns asked for, or those of its primary key; empty when it has none.
-create or replace function pgevents.key_columns(relation regclass, key text [])
-returns text []
+create or replace function pgevents.key_columns(relation regclass, key text[])
+returns text[]
 language sql
 stable
 set search_path = pg_catalog, pg_temp
@@ -15,4 +15,4 @@ as $$
     ), '{}') end
 $$;
 
-revoke all on function pgevents.key_columns(regclass, text []) from public;
+revoke all on function pgevents.key_columns(regclass, text[]) from public;

@@ -19,7 +19,7 @@ declare
     opened integer := 0;
 begin
     -- A drain whose lock was taken from it may still be here: two windows must never overlap.
-    lock table pgevents.batch in share row exclusive mode;
+    perform pg_advisory_xact_lock(1885828470, 1);
     earlier := pgevents.last_window();
     latest := pg_current_snapshot();
     events := pgevents.window_sql(earlier, latest);
@@ -28,7 +28,9 @@ begin
             'insert into pgevents.batch'
             ' (epoch, window_from, window_to, seq_from, seq_to, events, first_captured_at, last_captured_at)'
             ' select s.epoch, %L, %L, min(e.seq), max(e.seq), count(*), min(e.captured_at), max(e.captured_at)'
-            ' from (select seq, captured_at, (row_number() over (order by seq) - 1) / %s as part from (%s) as w) as e'
+            ' from ('
+            ' select seq, captured_at, (row_number() over (order by seq) - 1) / %s as part from (%s) as w'
+            ' ) as e'
             ' cross join pgevents.setting as s group by s.epoch, e.part order by e.part',
             earlier, latest, batch_events, events
         );

@@ -1,19 +1,26 @@
 -- The statement that sends a statement's events to every LISTEN client of the channel pgevents_events.
 --
--- A message is {"event_type", "payload", "source"}; one of 8,000 bytes or more would be refused by pg_notify and
--- becomes a pointer, {"event_type", "key", "source"}. Only for tables with publish = true: it costs writers most
--- of their rate, since a transaction that notifies holds a lock over its commit.
+-- A message is {"event_type", "payload", "source"}. Only for tables with publish = true: it costs writers
+-- most of their rate, since a transaction that notifies holds a lock over its commit; and PostgreSQL refuses
+-- to prepare such a transaction (PREPARE TRANSACTION), and sends two equal messages of one transaction once.
 create or replace function pgevents.publish_sql(captured pgevents.captured_table, event text)
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select format(
-        'perform pgevents.publish(%L, %L, %L::text[], to_jsonb(n) - %L::text[]) from %s as n',
-        event, captured.name, captured.key, captured.exclude,
-        case event when 'DELETE' then 'old_rows' else 'new_rows' end
-    )
+    select format('perform pgevents.publish(%L, %L, %L, ', event, captured.name, captured.key::text) || case event
+        when 'TRUNCATE' then 'null)'
+        else format(
+            'pg_catalog.to_jsonb(published)) from (select %s from %s) as published',
+            pgevents.values_sql(captured, sent.row_name, '%1$s as %3$I', false), sent.relation
+        )
+    end
+    from (
+        select
+            case event when 'DELETE' then 'o' else 'n' end,
+            case event when 'DELETE' then 'old_rows as o' else 'new_rows as n' end
+    ) as sent (row_name, relation)
 $$;
 
 revoke all on function pgevents.publish_sql(pgevents.captured_table, text) from public;

@@ -1,10 +1,10 @@
--- Gives back the space of applied events: empties the half that is not written to, and, once that is empty and
--- the other has grown, lets the writers change over.
+-- Gives back the space of applied events: empties the half that is not written to, and, once that is empty
+-- and the other has grown, lets the writers change over.
 --
--- A half is truncated only when, under a lock that shuts out every writer, all that is left in it is visible in
--- the snapshot before which everything is applied. So a transaction that still writes into the old half after
--- the change-over loses nothing: its lock keeps the half from being truncated, and later its events do. The lock
--- is never waited for.
+-- A half is truncated only when, under a lock that shuts out every writer, all that is left in it is visible
+-- in the snapshot before which everything is applied. So a transaction that still writes into the old half
+-- after the change-over loses nothing: its lock keeps the half from being truncated, and later its events do.
+-- The lock is never waited for.
 --
 -- full_bytes   how large the written half must be before the writers change over
 create or replace function pgevents.rotate_outbox(full_bytes bigint)

@@ -1,10 +1,12 @@
--- The statements that put right what a nested statement did to the order of capture.
+-- The part of a capture function that puts right what the order of capture got wrong; see capture_body_sql.
 --
--- A trigger of the application may change the same table inside a statement on it. The nested statement ends,
--- and is captured, before the outer one, although its change of a row is the later one. After the outer capture,
--- therefore, each of its rows is captured once more as it now stands: as a snapshot, or as a deletion.
+-- A statement is captured when it ends. One that runs inside another (in a trigger, in a function, in a
+-- cascade) therefore comes first although its change of a row may be the later one, and of the parts of one
+-- query the one that ends last comes last. So each row just captured is looked up: where the table says
+-- otherwise by now, its present row is captured once more as a snapshot, or as a deletion. The same for a key
+-- that a row has left and another one holds.
 --
--- returns   statements for plpgsql; only a transaction with nested statements on this table ever runs them
+-- returns   plpgsql; where nothing was out of order it writes nothing
 create or replace function pgevents.settle_sql(
     captured pgevents.captured_table, shape pgevents.layout, event text, half integer
 )
@@ -14,27 +16,31 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    touched constant text [] := case event
-        when 'INSERT' then '{new_rows}' when 'DELETE' then '{old_rows}' else '{old_rows,new_rows}'
-    end;
-    same_row constant text := (
-        select string_agg(format('n.%1$I operator(pg_catalog.=) t.%1$I', k.name), ' and ')
-        from unnest(captured.key) as k (name)
+    outbox constant text := format('pgevents.outbox_%s_%s', shape.layout_id, half);
+    before_names constant text := pgevents.column_list(shape, 'b%1$s');
+    after_names constant text := pgevents.column_list(shape, 'a%1$s');
+    present_row constant text := pgevents.column_list(shape, 'present.a%1$s');
+    written_row constant text := pgevents.values_sql(captured, 'n', '%1$s', false);
+    changed constant text := format(
+        'insert into %s (op, %s, %s)'
+        ' select case when present.here then ''S'' else ''D'' end, %s, %s from new_rows as n'
+        ' left join %s on true where present.here is null'
+        ' or row(%4$s)::pg_catalog.record operator(pg_catalog.*<>) row(%5$s)',
+        outbox, before_names, after_names, written_row, present_row, pgevents.present_sql(captured, 'n')
     );
-    was_touched constant text := (
-        select string_agg(format('exists (select from %s as n where %s)', rows.name, same_row), ' or ')
-        from unnest(touched) as rows (name)
+    taken constant text := format(
+        'insert into %s (op, %s) select ''S'', %s from %s as o cross join %s',
+        outbox, after_names, present_row, pgevents.left_keys_sql(captured, event),
+        pgevents.present_sql(captured, 'o')
     );
 begin
-    return format(
-        'insert into pgevents.outbox_%1$s_%2$s (op, %3$s) select ''S'', %4$s from %5$s as t where %6$s;'
-        ' insert into pgevents.outbox_%1$s_%2$s (op, %7$s) select ''D'', %4$s from %8$s as t'
-        ' where not exists (select from %5$s as n where %9$s)',
-        shape.layout_id, half, pgevents.column_list(shape, 'a%1$s'), pgevents.column_list(shape, 't.%2$I::%3$s'),
-        captured.relation::regclass, was_touched,
-        pgevents.column_list(shape, 'b%1$s'), touched[cardinality(touched)], same_row
-    );
+    return case event
+        when 'INSERT' then changed
+        when 'UPDATE' then changed || '; ' || taken
+        when 'DELETE' then taken
+    end;
 end
 $$;
 
-revoke all on function pgevents.settle_sql(pgevents.captured_table, pgevents.layout, text, integer) from public;
+revoke all on function pgevents.settle_sql(pgevents.captured_table, pgevents.layout, text, integer)
+from public;

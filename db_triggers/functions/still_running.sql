@@ -1,7 +1,8 @@
 -- Whether any transaction that was running in a snapshot is running still.
 --
--- A writer asks for the drain's lock just before it commits. One that was refused while the drain was about to
--- end is in the snapshot taken after the lock was released: once it has finished, one more look finds its events.
+-- A writer asks for the drain's lock just before it commits. One that was refused while the drain was about
+-- to end is in the snapshot taken after the lock was released: once it has finished, one more look finds its
+-- events.
 create or replace function pgevents.still_running(earlier pg_snapshot)
 returns boolean
 language sql

@@ -1,6 +1,9 @@
--- Wakes the transform Lambda by the transport that pipeline.toml chose, and never fails the commit it runs in:
--- an error is counted, and the doorbell then stays quiet for half a minute, so that a function that is missing
--- or hangs costs one transaction its time-out (below) and not every one.
+-- Wakes the transform Lambda by the transport that pipeline.toml chose, and never fails the commit it runs
+-- in: an error is counted, and the doorbell then stays quiet for half a minute, so that a function that is
+-- missing or hangs costs one transaction its time-out (in send_wake) and not every one.
+--
+-- A statement_timeout of the application, too, may strike while the Lambda service is slow to answer, and
+-- even after that, while its error is being handled: hence the second block.
 create or replace function pgevents.wake_drain()
 returns void
 language plpgsql
@@ -8,36 +11,24 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    setting pgevents.setting;
     quiet_seconds constant bigint := 30;
     moment constant bigint := extract(epoch from clock_timestamp())::bigint;
 begin
     if pg_sequence_last_value('pgevents.doorbell_muted_until') > moment then
         return;
     end if;
-    select * into setting from pgevents.setting;
-    perform nextval('pgevents.doorbell_rung');
-    case setting.doorbell
-        when 'invoke' then
-            perform set_config('aws_lambda.connect_timeout_ms', '500', true);
-            perform set_config('aws_lambda.request_timeout_ms', '1000', true);
-            perform aws_lambda.invoke(
-                setting.function_name, json_build_object('kind', 'doorbell', 'source', setting.source),
-                setting.region, 'Event'
-            );
-        when 'notify' then
-            -- NOTIFY is refused at PREPARE TRANSACTION, and the refusal could not be caught here.
-            if current_query() !~* 'prepare\s+transaction' then
-                perform pg_notify('pgevents_doorbell', setting.source);
-            end if;
-        else
-            null;
-    end case;
+    begin
+        perform nextval('pgevents.doorbell_rung');
+        perform pgevents.send_wake(s) from pgevents.setting as s;
+    exception
+        when query_canceled or others then
+            perform nextval('pgevents.doorbell_failed');
+            perform setval('pgevents.doorbell_muted_until', moment + quiet_seconds);
+            raise log 'pgevents: the doorbell did not ring: % (%)', sqlerrm, sqlstate;
+    end;
 exception
-    when others then
-        perform nextval('pgevents.doorbell_failed');
-        perform setval('pgevents.doorbell_muted_until', moment + quiet_seconds);
-        raise log 'pgevents: the doorbell did not ring: % (%)', sqlerrm, sqlstate;
+    when query_canceled or others then
+        null;
 end
 $$;
 

@@ -6,7 +6,9 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select string_agg(
-        format('select seq, captured_at from %s where %s', o.outbox, pgevents.in_window_sql(window_from, window_to)),
+        format(
+            'select seq, captured_at from %s where %s', o.outbox, pgevents.in_window_sql(window_from, window_to)
+        ),
         ' union all '
     )
     from pgevents.pending_outboxes() as o

@@ -1,5 +1,6 @@
 -- The state that capture keeps in a source database: what is captured, in which shape, and what became of it.
--- The outbox tables themselves are made by pgevents.build_layout, one pair for each shape that a table has had.
+-- The outbox tables themselves are made by pgevents.build_layout, one pair for each shape that a table has
+-- had.
 
 create table pgevents.setting (
     only_row boolean primary key default true,
@@ -15,7 +16,8 @@ create table pgevents.setting (
 
 comment on table pgevents.setting is 'What the triggers and the drain know of the pipeline; one row.';
 comment on column pgevents.setting.source is 'The name of this database in pipeline.toml.';
-comment on column pgevents.setting.epoch is 'Grows when the database is restored or replaced; the upper part of every version.';
+comment on column pgevents.setting.epoch is
+'Grows when the database is restored or replaced; the upper part of every version.';
 
 -- CACHE 1: a session that kept numbers back would give a later change of a row the lower number.
 create sequence pgevents.event_seq as bigint cache 1;
@@ -37,8 +39,10 @@ create table pgevents.captured_table (
     table_id integer generated always as identity primary key,
     relation oid not null,
     name text not null,
-    key text [] not null,
-    exclude text [] not null default '{}',
+    key text[] not null,
+    key_attnums smallint[] not null,
+    exclude text[] not null default '{}',
+    exclude_attnums smallint[] not null default '{}',
     publish boolean not null default false,
     ended text,
     captured_since timestamptz not null default now(),
@@ -50,15 +54,18 @@ create unique index captured_table_name on pgevents.captured_table (name) where 
 
 comment on table pgevents.captured_table is 'The tables whose changes become events, now or formerly.';
 comment on column pgevents.captured_table.relation is
-    'The table''s oid; not a regclass column, which would keep its owner from dropping it.';
+'The table''s oid; not a regclass column, which would keep its owner from dropping it.';
 comment on column pgevents.captured_table.name is 'schema.table as pipeline.toml names it.';
+comment on column pgevents.captured_table.key_attnums is
+'The key''s columns by number: a column that is renamed stays what it was, a key or left out.';
 comment on column pgevents.captured_table.ended is 'Why capture ended, or null while it goes on.';
 
 create table pgevents.layout (
     layout_id integer generated always as identity primary key,
     table_id integer not null references pgevents.captured_table (table_id),
-    columns text [] not null,
-    types text [] not null,
+    columns text[] not null,
+    types text[] not null,
+    key text[] not null,
     retired boolean not null default false,
     made_at timestamptz not null default now(),
     constraint layout_columns_have_types check (cardinality(columns) = cardinality(types))
@@ -67,9 +74,11 @@ create table pgevents.layout (
 create unique index layout_current on pgevents.layout (table_id) where not retired;
 
 comment on table pgevents.layout is
-    'A shape that a captured table has had. Each has two outbox tables, outbox_<layout_id>_0 and _1.';
+'A shape that a captured table has had. Each has two outbox tables, outbox_<layout_id>_0 and _1.';
 comment on column pgevents.layout.types is
-    'The outbox''s own types: built in, without a length; text for every type that the database defines itself.';
+'The outbox''s own types: built in, without a length; text for every type that the database defines itself.';
+comment on column pgevents.layout.key is
+'The key''s columns by the names that they had then: events are read in the shape they were captured in.';
 
 create table pgevents.batch (
     batch_id bigint generated always as identity primary key,
@@ -93,10 +102,11 @@ create table pgevents.batch (
 create index batch_unfinished on pgevents.batch (batch_id) where state in ('open', 'forwarded');
 
 comment on table pgevents.batch is
-    'The ledger: which events each batch holds, for ever the same ones, and how far it has come.';
+'The ledger: which events each batch holds, for ever the same ones, and how far it has come.';
 comment on column pgevents.batch.window_from is 'Events visible in this snapshot belong to an earlier batch.';
 comment on column pgevents.batch.window_to is 'Events not visible in this snapshot belong to a later batch.';
-comment on column pgevents.batch.seq_from is 'A large window is cut into batches by seq; both ends are included.';
+comment on column pgevents.batch.seq_from is
+'A large window is cut into batches by seq; both ends are included.';
 
 create table pgevents.dead_letter (
     dead_letter_id bigint generated always as identity primary key,
@@ -116,6 +126,6 @@ create table pgevents.dead_letter (
 create index dead_letter_table on pgevents.dead_letter (table_name, seq);
 
 comment on table pgevents.dead_letter is
-    'Events that could not be taken, and the later events of the same rows, which wait behind them.';
+'Events that could not be taken, and the later events of the same rows, which wait behind them.';
 comment on column pgevents.dead_letter.keys is
-    'The key of the row, and for an UPDATE that changes it the key before: objects of column and text.';
+'The key of the row, and for an UPDATE that changes it the key before: objects of column and text.';

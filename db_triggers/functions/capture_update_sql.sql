@@ -1,0 +1,45 @@
+-- The part of a capture function that writes the rows of an UPDATE into one half of a layout's outbox.
+--
+-- Old and new rows are paired by position: PostgreSQL writes both lists in the same order, while a pairing by
+-- key would be wrong for an UPDATE that changes keys. A full join, because it alone can never be planned as a
+-- nested loop, whose cost on a large statement after a small one was planned would be quadratic.
+create or replace function pgevents.capture_update_sql(
+    captured pgevents.captured_table, shape pgevents.layout, half integer
+)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    unpaired constant text := pgevents.capture_unpaired_sql(captured, shape, half);
+    paired text := format(
+        'insert into pgevents.outbox_%s_%s (op, seq, %s, %s) select ''U'', later.seq, %s, %s'
+        ' from (select pg_catalog.row_number() over () as position, %s from old_rows as o) as earlier'
+        ' full join (select pg_catalog.row_number() over () as position,'
+        ' pg_catalog.nextval(''pgevents.event_seq'') as seq, %s from new_rows as n) as later'
+        ' on earlier.position operator(pg_catalog.=) later.position',
+        shape.layout_id, half, pgevents.column_list(shape, 'b%1$s'), pgevents.column_list(shape, 'a%1$s'),
+        pgevents.column_list(shape, 'earlier.b%1$s'), pgevents.column_list(shape, 'later.a%1$s'),
+        pgevents.values_sql(captured, 'o', '%1$s as b%2$s', false),
+        pgevents.values_sql(captured, 'n', '%1$s as a%2$s', false)
+    );
+begin
+    if pgevents.row_may_overflow(shape) then
+        paired := format('begin %s; exception when program_limit_exceeded then %s; end', paired, unpaired);
+    end if;
+    -- A row that moves may be swallowed by a trigger of the partition it moves to: it has no counterpart
+    -- then.
+    if exists (select from pg_class where oid = captured.relation and relkind = 'p') then
+        paired := format(
+            'if (select pg_catalog.count(*) from old_rows) operator(pg_catalog.=)'
+            ' (select pg_catalog.count(*) from new_rows) then %s; else %s; end if',
+            paired, unpaired
+        );
+    end if;
+    return paired;
+end
+$$;
+
+revoke all on function pgevents.capture_update_sql(pgevents.captured_table, pgevents.layout, integer)
+from public;

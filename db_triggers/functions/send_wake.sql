@@ -1,0 +1,30 @@
+-- Sends the hint that there is something to drain, by the transport that pipeline.toml chose.
+--
+-- raises   whatever the transport raises
+create or replace function pgevents.send_wake(setting pgevents.setting)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    case setting.doorbell
+        when 'invoke' then
+            perform set_config('aws_lambda.connect_timeout_ms', '500', true);
+            perform set_config('aws_lambda.request_timeout_ms', '1000', true);
+            perform aws_lambda.invoke(
+                setting.function_name, json_build_object('kind', 'doorbell', 'source', setting.source),
+                setting.region, 'Event'
+            );
+        when 'notify' then
+            -- What NOTIFY refuses at PREPARE TRANSACTION, or with a full queue, it refuses later than could
+            -- be caught here.
+            if current_query() !~* 'prepare.*transaction' and pg_notification_queue_usage() < 0.5 then
+                perform pg_notify('pgevents_doorbell', setting.source);
+            end if;
+        else
+            null;
+    end case;
+end
+$$;
+
+revoke all on function pgevents.send_wake(pgevents.setting) from public;
