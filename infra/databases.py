@@ -121,7 +121,7 @@ class PostgresDatabase(Construct):
                 sslmode="require",
             ),
             proxied=Connection(self.proxy.endpoint, _PORT, name, names.admin, iam=True, sslmode="require"),
-            proxy_resource_id=cdk.Fn.select(6, cdk.Fn.split(":", self.proxy.db_proxy_arn)),
+            proxy_resource_id=self._proxy_resource_id(),
             instance_id=self.instance.instance_identifier,
         )
 
@@ -209,6 +209,14 @@ class PostgresDatabase(Construct):
             idle_client_timeout=_IDLE_CLIENT,
             max_connections_percent=shared.settings.proxy_connections_percent,
         )
+
+    def _proxy_resource_id(self) -> str:
+        """The `prx-...` that IAM knows the proxy by, as an output: only this stack can take the ARN apart."""
+        stack = cdk.Stack.of(self)
+        output = cdk.CfnOutput(
+            self, "ProxyResourceId", value=cdk.Fn.select(6, cdk.Fn.split(":", self.proxy.db_proxy_arn))
+        )
+        return cdk.Fn.get_stack_output(stack.stack_name, stack.get_logical_id(output))
 
 
 def _managed_secret(instance: rds.DatabaseInstance) -> secrets.ISecret:
