@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from lambda_packages.assembly import LAMBDAS, code_folders
 from local.lambda_service.isolation import ISOLATED, base_variables
 from pgevents.errors import InputError
+from pgevents.transforms import refuse_unrouted
 
 SCRIPT = Path(__file__).with_name("import_handler.py")
 # Lambda gives an initialisation ten seconds.
@@ -27,18 +28,27 @@ class Failure(msgspec.Struct, frozen=True):
     line: int | None = None
 
 
+class Report(msgspec.Struct, frozen=True):
+    """What importing a handler came to, and what its transforms are registered for."""
+
+    failure: Failure | None
+    transforms: list[tuple[str, str]]
+
+
 def check_import(
     package: Path,
     runtime: Path,
     handler: str,
     environment: Mapping[str, str] = NO_ENVIRONMENT,
+    routed_tables: Collection[str] = (),
     timeout_s: float = TIMEOUT_S,
 ) -> None:
     """Import a handler, and with it the user's transforms, as a function would.
 
     That is in a process of its own, which sees the package, the runtime and the given environment variables.
 
-    Raises InputError, one line with the file in the project, its line and the error.
+    Raises InputError, one line with the file in the project, its line and the error; and for a transform of a
+    table that is not among `routed_tables`, where these are given.
     """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "failure.json")
@@ -46,9 +56,11 @@ def check_import(
         output = _run([handler, str(report)], {**variables, **environment}, package, timeout_s)
         if not report.exists():
             raise InputError(f"{handler}: the import ended the process{output}; a module must not do that")
-        failure = msgspec.json.decode(report.read_bytes(), type=Failure | None)
-    if failure:
-        raise InputError(_one_line(failure, package.resolve(), handler))
+        found = msgspec.json.decode(report.read_bytes(), type=Report)
+    if found.failure:
+        raise InputError(_one_line(found.failure, package.resolve(), handler))
+    if routed_tables:
+        refuse_unrouted(found.transforms, routed_tables)
 
 
 def _run(arguments: list[str], variables: Mapping[str, str], package: Path, timeout_s: float) -> str:

@@ -1,4 +1,4 @@
-"""`python -S -P import_handler.py HANDLER REPORT`: import a handler and write why it failed, or null.
+"""`python -S -P import_handler.py HANDLER REPORT`: import a handler and write how that went.
 
 Besides the handler it imports every module of the `transforms` package beside it: those are the user's, and a
 handler may load them only with its first event. It runs on a package's path: the standard library only.
@@ -22,7 +22,8 @@ def main() -> None:
         load(handler)
     except (Exception, SystemExit) as error:
         failure = describe(error)
-    Path(report).write_text(json.dumps(failure), encoding="utf-8")
+    found = {"failure": failure, "transforms": registered()}
+    Path(report).write_text(json.dumps(found), encoding="utf-8")
     # Threads that a module started must not keep this process.
     sys.stdout.flush()
     os._exit(0)
@@ -41,6 +42,12 @@ def load(handler: str) -> None:
         raise
     for found in pkgutil.iter_modules(transforms.__path__, f"{package}."):
         importlib.import_module(found.name)
+
+
+def registered() -> list[tuple[str, str]]:
+    """The tables that the imported transforms are registered for, and which functions they are."""
+    transforms = sys.modules.get("pgevents.transforms")
+    return transforms.registered() if transforms else []
 
 
 def describe(error: BaseException) -> dict[str, Any]:

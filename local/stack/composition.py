@@ -188,7 +188,13 @@ class Stack:
             runtime=runtime(self._project),
         )
         transform_environment = functions.transform_environment(self._connections())
-        check_import(packages.transform, packages.runtime, functions.TRANSFORM_HANDLER, transform_environment)
+        check_import(
+            packages.transform,
+            packages.runtime,
+            functions.TRANSFORM_HANDLER,
+            transform_environment,
+            self._pipeline.routed_tables(),
+        )
         return packages
 
     def _configure(self, packages: functions.Packages) -> None:

@@ -26,15 +26,20 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode(found).decode())
     else:
-        Console().print(_table(found))
+        console = Console()
+        console.print(_table(found))
+        for line in found:
+            if line.doorbells_failed:
+                console.print(_failed_doorbells(line), style="red", highlight=False)
     return 0
 
 
 def _table(found: list[ledger.SourceStatus]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source")
-    for heading in ("applied", "waiting", "oldest", "in flight", "dead", "p50", "p99", "doorbells", "outbox"):
-        table.add_column(heading, justify="right")
+    """Fits a terminal of 80 columns; the JSON has the rest."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("source", no_wrap=True)
+    for heading in ("applied", "waiting", "oldest", "in flight", "dead", "p50", "p99", "rings"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for line in found:
         table.add_row(
             line.source,
@@ -45,11 +50,17 @@ def _table(found: list[ledger.SourceStatus]) -> Table:
             f"[red]{line.dead_letters:,}[/red]" if line.dead_letters else "0",
             _milliseconds(line.latency_p50_ms),
             _milliseconds(line.latency_p99_ms),
-            f"{line.doorbells_rung:,}"
-            + (f" ({line.doorbells_failed:,} failed)" if line.doorbells_failed else ""),
-            f"{line.outbox_bytes / 1024:,.0f} kB",
+            f"{line.doorbells_rung:,}",
         )
     return table
+
+
+def _failed_doorbells(line: ledger.SourceStatus) -> str:
+    return (
+        f"{line.source}: {line.doorbells_failed:,} doorbells failed; "
+        "the sweep found what they would have told. "
+        "The database's log says why (pgevents: the doorbell did not ring)."
+    )
 
 
 def _milliseconds(value: float | None) -> str:

@@ -105,6 +105,7 @@ class Setup:
         if sound and not current:
             self.make_venv()
         self.unpack()
+        self.add_layers()
         installed = (before if current else {}) | {name: locks[name] for name in missing}
         write_stamp(self.root, {"python": os.path.realpath(self.python), "locks": installed})
         self.progress.say(f"set up in {self.progress.seconds():.0f} s")
@@ -164,13 +165,24 @@ class Setup:
             self.run([*pip.command(self.python), "install", *options, *wheels])
         discard(self.wheels)
 
-    def run(self, command: list[str], show: Callable[[str], None] = lambda line: None) -> None:
-        """Run `command`, its output to the log and line by line to `show`.
+    def add_layers(self) -> None:
+        """Install what the local Lambdas need: after this no command needs a network any more."""
+        if (self.root / "lambda_packages").is_dir():
+            self.progress.step("installing the Lambdas' own packages")
+            self.run([str(self.python), "-m", "lambda_packages"], paths=(self.root, self.root / "lambdas" / "core"))
+
+    def run(
+        self,
+        command: list[str],
+        show: Callable[[str], None] = lambda line: None,
+        paths: tuple[Path, ...] = (),
+    ) -> None:
+        """Run `command`, its output to the log and line by line to `show`; `paths` is what it may import.
 
         :raises SetupError: it ended with another code than 0.
         """
         output: list[str] = []
-        with self.log.open("a", encoding="utf-8") as log, self.started(command) as program:
+        with self.log.open("a", encoding="utf-8") as log, self.started(command, paths) as program:
             for line in self.lines(program.stdout):
                 log.write(line + "\n")
                 output.append(line)
@@ -179,13 +191,14 @@ class Setup:
             raise SetupError(f"{self.progress.text} failed: {pip.reason(output)}; the full log is {self.log}")
 
     @contextlib.contextmanager
-    def started(self, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, command: list[str], paths: tuple[Path, ...]) -> Iterator[subprocess.Popen[bytes]]:
+        imports = {"PYTHONPATH": os.pathsep.join(map(str, paths))} if paths else {}
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=pip.environment(),
+            env=pip.environment() | imports,
             pass_fds=(self.held,),
         ) as program:
             try:

@@ -43,9 +43,16 @@ def transform_for(source: str, event_type: EventType) -> Transform | None:
     return _registered.get((source, event_type))
 
 
-def registered_sources() -> frozenset[str]:
-    """Every `database.schema.table` that some transform names."""
-    return frozenset(source for source, _ in _registered)
+def registered() -> list[tuple[str, str]]:
+    """Every `database.schema.table` that a transform is registered for, and which function that is."""
+    return sorted({(source, _origin(transform)) for (source, _), transform in _registered.items()})
+
+
+def refuse_unrouted(found: Iterable[tuple[str, str]], known_sources: Collection[str]) -> None:
+    """Raises InputError for a transform (as `registered` lists it) of a table that no route takes."""
+    for source, origin in found:
+        if source not in known_sources:
+            raise InputError(f"{origin}: @on: {unknown(source, known_sources, 'a routed table')}")
 
 
 def load(package: str, known_sources: Collection[str]) -> None:
@@ -56,9 +63,7 @@ def load(package: str, known_sources: Collection[str]) -> None:
     _import(package)
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         _import(f"{package}.{module.name}")
-    for (source, _), transform in sorted(_registered.items(), key=lambda entry: entry[0]):
-        if source not in known_sources:
-            raise InputError(f"{_origin(transform)}: @on: {unknown(source, known_sources, 'a routed table')}")
+    refuse_unrouted(registered(), known_sources)
 
 
 def _import(name: str) -> None:

@@ -78,7 +78,7 @@ def test_function_is_given_back_as_it_was(table: str) -> None:
 def test_whoever_takes_inserts_takes_snapshots(table: str, asked: tuple[str, ...], taken: set[str]) -> None:
     on(table, *asked)(keep)
     assert taken_types(table) == taken
-    assert transforms.registered_sources() == {table}
+    assert {source for source, _ in transforms.registered()} == {table}
 
 
 def test_table_without_a_transform_has_none(table: str) -> None:
@@ -141,7 +141,7 @@ def test_every_module_of_the_package_is_imported(package: Package) -> None:
     line = "from pgevents import on\n@on('a.public.{}')\ndef transform(event):\n    return None\n"
     name = package(one=line.format("one"), other=line.format("other"), plain="RATE = 3\n")
     transforms.load(name, {"a.public.one", "a.public.other"})
-    assert transforms.registered_sources() == {"a.public.one", "a.public.other"}
+    assert {source for source, _ in transforms.registered()} == {"a.public.one", "a.public.other"}
 
 
 def test_transform_of_a_table_that_no_route_takes_is_refused_with_a_suggestion(package: Package) -> None:
@@ -207,7 +207,7 @@ def test_transforms_of_this_repository_load() -> None:
         assert {
             "accounts.public.account",
             "certificates.public.certificate",
-        } <= transforms.registered_sources()
+        } <= {source for source, _ in transforms.registered()}
     finally:  # what was imported here is in this test's registry only
         forget("transform.transforms")
         sys.modules.update(imported)
