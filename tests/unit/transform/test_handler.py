@@ -164,6 +164,14 @@ def test_sweep_gives_every_source_its_share_of_the_time(monkeypatch: pytest.Monk
     assert shares == [("accounts", 0.5), ("certificates", 1.0)]
 
 
+def test_drain_whose_share_of_the_time_is_spent_begins_nothing(app: psycopg.Connection) -> None:
+    app.execute(INSERT)
+    handler.handle({"kind": "sweep", "source": "accounts"}, Context(seconds=5))
+    assert handler._transform is not None
+    assert handler._transform.drain("accounts", Context(), share=0.0).batches == 0
+    assert handler._transform.drain("accounts", Context(), share=0.5).batches == 1
+
+
 def test_drain_without_time_leaves_everything_for_the_next(app: psycopg.Connection) -> None:
     app.execute(INSERT)
     answer = handler.handle({"kind": "doorbell", "source": "accounts"}, Context(seconds=5))
