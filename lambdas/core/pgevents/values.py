@@ -35,6 +35,8 @@ def to_text(value: Value) -> str | None:
     Raises TypeError for any other type: it would have to be guessed how it should look. Raises ValueError for
     what no PostgreSQL type holds.
     """
+    if type(value) is str and value.isascii() and "\x00" not in value:
+        return value  # nearly every value of nearly every record
     match value:
         case None:
             return None
@@ -55,11 +57,9 @@ def to_text(value: Value) -> str | None:
 
 
 def _storable(value: str) -> str:
-    if not value.isascii() or "\x00" in value:
-        found = _UNSTORABLE.search(value)
-        if found:
-            where = f"{found[0]!r} at position {found.start()}"
-            raise ValueError(f"the text has {where}, which PostgreSQL cannot store; take it out")
+    if found := _UNSTORABLE.search(value):
+        where = f"{found[0]!r} at position {found.start()}"
+        raise ValueError(f"the text has {where}, which PostgreSQL cannot store; take it out")
     return value if type(value) is str else str.__str__(value)
 
 
@@ -67,7 +67,7 @@ def _decimal_text(value: Decimal) -> str:
     if not value.is_finite():
         return "NaN" if value.is_nan() else _float_text(float(value))
     if value.adjusted() >= _MOST_DIGITS or -int(value.as_tuple().exponent) > _MOST_DECIMALS:
-        raise ValueError(f"{value} has more digits than PostgreSQL's numeric can hold")
+        raise ValueError(f"{str(value)[:40]} has more digits than PostgreSQL's numeric can hold")
     # As PostgreSQL prints it: without an exponent, and without a sign that a zero does not have.
     return format(value or value.copy_abs(), "f")
 

@@ -1,5 +1,6 @@
 """What a batch's events come to in every target, and which of them die."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -567,7 +568,7 @@ class TestDeadEvents:
         on(TABLE)(lambda event: transform(event) if event.payload["name"] == "Ann" else Record(event.payload))
         result = routed(rows(insert(5, ANN), insert(6, BOB)))
         dead = only_dead(result)
-        assert (dead.seq, dead.error.removesuffix(" in comparison")) == (5, error)
+        assert (dead.seq, re.sub("(depth exceeded).*", r"\1", dead.error)) == (5, error)
         assert result.batch.tables[0].changes == [brought(6, "2", "Bob", None, "f")]
 
     def test_dead_letter_keeps_everything_that_a_replay_needs(self) -> None:
