@@ -108,6 +108,16 @@ comment on column pgevents.batch.window_to is 'Events not visible in this snapsh
 comment on column pgevents.batch.seq_from is
 'A large window is cut into batches by seq; both ends are included.';
 
+create table pgevents.refused_event (
+    batch_id bigint not null references pgevents.batch (batch_id),
+    seq bigint not null,
+    reason text not null,
+    constraint refused_event_once primary key (batch_id, seq)
+);
+
+comment on table pgevents.refused_event is
+'Events of a batch that Redshift refused: the next drain makes dead letters of them and forwards the rest.';
+
 create table pgevents.dead_letter (
     dead_letter_id bigint generated always as identity primary key,
     batch_id bigint not null,

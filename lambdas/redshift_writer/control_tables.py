@@ -45,17 +45,13 @@ def create(session: Session, schema: str) -> None:
                 applied_at timestamp not null,
                 changes bigint not null,
                 primary key (source, epoch, batch_id)
-            ) diststyle all sortkey (source, epoch, batch_id)""",
-            applied=qualified(schema, APPLIED),
-        )
-    )
-    session.run(
-        sql(
-            """create table if not exists {truncation} (
+            ) diststyle all sortkey (source, epoch, batch_id);
+            create table if not exists {truncation} (
                 target varchar(256) not null,
                 version bigint not null,
                 primary key (target)
             ) diststyle all sortkey (target)""",
+            applied=qualified(schema, APPLIED),
             truncation=qualified(schema, TRUNCATION),
         )
     )

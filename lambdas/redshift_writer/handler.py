@@ -12,9 +12,13 @@ from pgevents import log
 from pgevents.batch import Batch, decode
 from pgevents.config import Pipeline, RedshiftSink, load
 from pgevents.errors import InputError, TransientError
+from pgevents.refusals import RefusedChanges
 from pgevents.settings import WriterSettings
 from redshift_writer.connect import Sessions
 from redshift_writer.writer import Applied, Writer
+
+_MOST_REFUSALS = 100
+"""In one answer, which has to fit beside the batch into the megabyte of a destination's record."""
 
 
 class BatchEvent(msgspec.Struct, frozen=True):
@@ -43,11 +47,16 @@ class RedshiftWriter:
     def apply(self, event: BatchEvent) -> dict[str, Any]:
         """Applies the batch that an event brings; the answer that goes to the on-success destination.
 
-        Raises TransientError and TerminalError as `Writer.apply` does.
+        Changes that Redshift can never take are an answer too: the transform Lambda makes dead letters of
+        them and sends the rest again. Raises TransientError and TerminalError as `Writer.apply` does.
         """
         started = time.monotonic()
         batch = _batch_of(event).for_sink(self._name)
-        applied = self._writer.apply(batch)
+        try:
+            applied = self._writer.apply(batch)
+        except RefusedChanges as refused:
+            log.error("refused", source=batch.source, batch_id=batch.batch_id, error=str(refused))
+            return _refused(batch, refused)
         _log(batch, applied, started)
         return {
             "kind": "applied",
@@ -56,6 +65,12 @@ class RedshiftWriter:
             "applied_at": applied.applied_at,
             "counts": msgspec.to_builtins(applied.counts),
         }
+
+
+def _refused(batch: Batch, refused: RefusedChanges) -> dict[str, Any]:
+    """The answer for a batch of which nothing was applied; further refusals are found when the rest comes."""
+    named = [{"version": each.version, "reason": str(each)} for each in refused.refusals[:_MOST_REFUSALS]]
+    return {"kind": "refused", "source": batch.source, "batch_id": batch.batch_id, "refused": named}
 
 
 def _log(batch: Batch, applied: Applied, started: float) -> None:

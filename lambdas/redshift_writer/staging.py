@@ -9,9 +9,9 @@ import msgspec
 
 from pgevents.batch import Change, TableChanges, Values, newest_by_key
 from pgevents.config import Policies
+from pgevents.refusals import Refusal, RefusedChanges, refusal
 from redshift_writer.identifiers import folded, listed, quoted
 from redshift_writer.literals import NULL, Literalizer, Quoting, Unfit, literalizer
-from redshift_writer.refusals import Refusal, RefusedChanges, refusal
 from redshift_writer.shapes import Shape, placement
 from redshift_writer.sql import Sql, joined, sql
 
@@ -121,10 +121,10 @@ class _Renderer:
             self._refused.append(self._explained(change, error))
             return b""
         if change.values is not None and any(values[position] is None for position in self._key_positions):
-            self._refused.append(refusal(self._table, change, "", "a part of the key is NULL"))
+            self._refused.append(refusal(self._table, change, "a part of the key is NULL"))
         if len(row) > ROW_BYTES:
             reason = f"{len(row)} bytes as SQL are more than a statement may have"
-            self._refused.append(refusal(self._table, change, "", reason))
+            self._refused.append(refusal(self._table, change, reason))
         return row
 
     def _explained(self, change: Change, error: Exception) -> Refusal:
@@ -135,8 +135,8 @@ class _Renderer:
                 if text is not None:
                     literal(text).encode()
             except (Unfit, UnicodeEncodeError) as reason:
-                return refusal(self._table, change, column.name, str(reason))
-        return refusal(self._table, change, "", str(error))
+                return refusal(self._table, change, str(reason), column.name)
+        return refusal(self._table, change, str(error))
 
 
 def _create(name: Sql, table: TableChanges, shape: Shape) -> Sql:

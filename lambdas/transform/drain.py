@@ -14,9 +14,9 @@ from pgevents import log
 from pgevents.batch import Batch
 from pgevents.config import Pipeline, RedshiftSink
 from pgevents.event import Version
+from pgevents.refusals import RefusedChanges
 from transform.outbox import LedgerBatch, Outbox
 from transform.routing import Routed, route_batch
-from transform.sinks.refusals import RefusedChanges
 
 _LAST_LOOK_SECONDS = 1.0
 _BACK_PRESSURE_PAUSE_SECONDS = 0.02
@@ -124,7 +124,7 @@ class Drain:
         """Routes a batch and writes it to every sink but Redshift; what a sink refuses becomes a dead
         letter."""
         tables = self._outbox.read(batch)
-        refused: dict[int, str] = {}
+        refused = self._outbox.refused(batch)
         while True:
             routed = route_batch(
                 self._pipeline, self._outbox.source, batch, tables, self._outbox.dead_keys(), refused

@@ -15,6 +15,7 @@ from botocore.config import Config
 from pgevents import log, transforms
 from pgevents.config import Pipeline, PostgresSink, S3Sink, load
 from pgevents.errors import InputError
+from pgevents.event import Version
 from pgevents.settings import Connection, TransformSettings
 from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import BatchWriter, Drain, Drained
@@ -34,12 +35,27 @@ class LambdaContext(Protocol):
         """Milliseconds until Lambda ends the invocation."""
 
 
-class Applied(msgspec.Struct, frozen=True):
-    """The writer's answer, as its on-success destination brings it."""
+class Applied(msgspec.Struct, frozen=True, tag_field="kind", tag="applied"):
+    """The writer's answer for a batch that Redshift holds, as its on-success destination brings it."""
 
     source: str
     batch_id: int
     applied_at: datetime
+
+
+class RefusedChange(msgspec.Struct, frozen=True):
+    """One change that Redshift can never take."""
+
+    version: int
+    reason: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="kind", tag="refused"):
+    """The writer's answer for a batch of which nothing was applied, because of these changes."""
+
+    source: str
+    batch_id: int
+    refused: list[RefusedChange]
 
 
 class Transform:
@@ -100,6 +116,12 @@ class Transform:
         with translated(applied.source):
             return self._outbox(applied.source).mark_applied(applied.batch_id, applied.applied_at)
 
+    def refused(self, refused: Refused) -> None:
+        """Notes what the writer refused; the next drain makes dead letters of it and sends the rest again."""
+        reasons = {Version.from_number(each.version).seq: each.reason for each in refused.refused}
+        with translated(refused.source):
+            self._outbox(refused.source).refuse(refused.batch_id, reasons)
+
     def _outbox(self, source: str) -> Outbox:
         if source not in self._pipeline.sources:
             raise InputError(
@@ -110,8 +132,7 @@ class Transform:
         return Outbox(source, self._connections.get(settings, SOURCE_SESSION))
 
     def _sinks(self) -> dict[str, BatchWriter]:
-        """PostgreSQL before S3: what the first refuses is taken out of the batch before the second keeps
-        it."""
+        """PostgreSQL before S3: what the first refuses is out of the batch before the second keeps it."""
         postgres = {
             name: self._postgres(name, sink)
             for name, sink in self._pipeline.sinks.items()
@@ -151,7 +172,7 @@ _transform: Transform | None = None
 
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entry point: `{"kind": "doorbell", "source"}`, `{"kind": "sweep", "source"?}`, or the
-    destination record of an applied batch. Raises InputError for anything else."""
+    destination record of a batch. Raises InputError for anything else."""
     global _transform
     if _transform is None:
         pipeline = load(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "pipeline.toml")
@@ -161,17 +182,24 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             return _answer("doorbell", lambda: {source: _transform.drain(source, context)})
         case {"kind": "sweep"}:
             return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))
-        case {"responsePayload": {"kind": "applied", **answer}}:
-            applied = _as_applied(answer)
-            return {"kind": "noted", "batch_id": applied.batch_id, "first": _transform.applied(applied)}
+        case {"responsePayload": {"kind": "applied" | "refused"} as answer}:
+            return _note(_transform, _answer_of_writer(answer))
     raise InputError(f"event of no known kind: {str(event)[:200]}")
 
 
-def _as_applied(answer: object) -> Applied:
+def _note(transform: Transform, answer: Applied | Refused) -> dict[str, Any]:
+    """Only notes it. To drain here would make a chain of invocations that AWS stops after some sixteen."""
+    if isinstance(answer, Applied):
+        return {"kind": "noted", "batch_id": answer.batch_id, "first": transform.applied(answer)}
+    transform.refused(answer)
+    return {"kind": "noted", "batch_id": answer.batch_id, "refused": len(answer.refused)}
+
+
+def _answer_of_writer(answer: object) -> Applied | Refused:
     try:
-        return msgspec.convert(answer, Applied)
+        return msgspec.convert(answer, Applied | Refused)
     except msgspec.ValidationError as error:
-        raise InputError(f"the record of an applied batch is not as the writer makes it: {error}") from error
+        raise InputError(f"the writer's answer is not as the writer makes it: {error}") from error
 
 
 def _configured(kind: str, name: str, connections: dict[str, Connection]) -> Connection:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from transform import copy_text
 _DRAIN_LOCK = (1885828470, 0)
 _OWN_FIELDS = 4
 _POLL_SECONDS = 0.005
+# A writer that is about to commit holds the lock for a moment, to find out whether a drain does.
+_LOCK_PAUSES_SECONDS = (0.002, 0.01)
 _HALF_FULL_BYTES = 8 * 1024 * 1024
 
 
@@ -80,6 +82,10 @@ class Outbox:
 
     def try_lock(self) -> bool:
         """Takes the drain's lock if no other drain holds it. It is held by the session and ends with it."""
+        for pause in _LOCK_PAUSES_SECONDS:
+            if self._value("select pg_try_advisory_lock(%s, %s)", _DRAIN_LOCK):
+                return True
+            time.sleep(pause)
         return bool(self._value("select pg_try_advisory_lock(%s, %s)", _DRAIN_LOCK))
 
     def unlock(self) -> None:
@@ -146,6 +152,29 @@ class Outbox:
             (applied_at, batch_id),
         )
         return updated.rowcount == 1
+
+    def refuse(self, batch_id: int, reasons: Mapping[int, str]) -> None:
+        """Notes the events, by seq, that the writer refused and why, and opens their batch again.
+
+        Nothing is opened that is applied already: a late answer to an earlier attempt changes nothing then.
+        """
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into pgevents.refused_event (batch_id, seq, reason) values (%s, %s, %s)"
+                " on conflict do nothing",
+                [(batch_id, seq, reason) for seq, reason in reasons.items()],
+            )
+            cursor.execute(
+                "update pgevents.batch set state = 'open' where batch_id = %s and state = 'forwarded'",
+                (batch_id,),
+            )
+
+    def refused(self, batch: LedgerBatch) -> dict[int, str]:
+        """The events of a batch that the writer refused, by seq, and why."""
+        rows = self._connection.execute(
+            "select seq, reason from pgevents.refused_event where batch_id = %s", (batch.batch_id,)
+        )
+        return dict(rows.fetchall())
 
     def dead_keys(self) -> dict[tuple[str, Values], int]:
         """The rows whose events wait in the dead-letter store: (table, key) → the first seq that waits."""

@@ -24,7 +24,7 @@ def compare_sinks(pipeline: Pipeline, endpoints: Endpoints) -> Iterator[Compared
 
     Raises InputError when a source cannot be reached or a row does not go through its transform.
     """
-    transforms.load("transform.transforms", pipeline.routed_tables())
+    transforms.import_all("transform.transforms")
     with contextlib.ExitStack() as stack:
         readers = {name: _reader(name, sink, endpoints, stack) for name, sink in pipeline.sinks.items()}
         for source, dsn in endpoints.sources.items():

@@ -1,9 +1,9 @@
 """Change events of PostgreSQL tables: what a transform is written against.
 
-    from pgevents import ChangeEvent, Record, on
+from pgevents import ChangeEvent, Record, on
 
-    @on("accounts.public.account", "INSERT", "UPDATE")
-    def account(event: ChangeEvent) -> Record | None: ...
+@on("accounts.public.account", "INSERT", "UPDATE")
+def account(event: ChangeEvent) -> Record | None: ...
 """
 
 from pgevents.event import ChangeEvent, EventType, Record, Row, Value, Version

@@ -55,14 +55,19 @@ def refuse_unrouted(found: Iterable[tuple[str, str]], known_sources: Collection[
             raise InputError(f"{origin}: @on: {unknown(source, known_sources, 'a routed table')}")
 
 
-def load(package: str, known_sources: Collection[str]) -> None:
+def import_all(package: str) -> None:
     """Imports every module of the transforms' package, so that their `@on` lines take effect.
 
-    Raises InputError when a module does not import, or when a transform names a table that no route takes.
+    Raises InputError when a module does not import.
     """
     _import(package)
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         _import(f"{package}.{module.name}")
+
+
+def load(package: str, known_sources: Collection[str]) -> None:
+    """The same, and raises InputError besides when a transform names a table that no route takes."""
+    import_all(package)
     refuse_unrouted(registered(), known_sources)
 
 

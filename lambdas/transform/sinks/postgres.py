@@ -21,11 +21,11 @@ from psycopg.rows import tuple_row
 
 from pgevents.batch import Batch, TableChanges
 from pgevents.errors import TransientError
+from pgevents.refusals import Refusal, RefusedChanges, incomplete_keys
 from transform.sinks.postgres_errors import RefusedValues, driver_errors
 from transform.sinks.postgres_merge import Merge
 from transform.sinks.postgres_refusals import find_refused
 from transform.sinks.postgres_tables import Cursor, Tables, quoted
-from transform.sinks.refusals import Refusal, RefusedChanges, incomplete_keys
 
 MOST_REFUSALS = 100  # named in one error; the next attempt names the next ones
 

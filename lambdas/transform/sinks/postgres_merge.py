@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from pgevents.batch import Change, TableChanges, newest_by_key
+from pgevents.refusals import Refusal, refusal
 from transform.sinks.postgres_tables import Cursor, Shape, Tables, history_name, quoted, tombstone_name
-from transform.sinks.refusals import Refusal, refusal
 
 # Two texts of these types are equal exactly when their values are. numeric is not among them (1.0 = 1.00),
 # nor are interval, citext or jsonb: there a batch may hold one row under two texts.

@@ -10,10 +10,10 @@ import psycopg
 from psycopg import sql
 
 from pgevents.batch import Change
+from pgevents.refusals import Refusal, refusal
 from transform.sinks.postgres_errors import RefusedValues, driver_errors
 from transform.sinks.postgres_merge import Merge
 from transform.sinks.postgres_tables import Cursor
-from transform.sinks.refusals import Refusal, refusal
 
 
 def find_refused(cursor: Cursor, merge: Merge, changes: list[Change], most: int) -> list[Refusal]:

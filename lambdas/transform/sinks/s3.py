@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from pgevents.batch import Batch, TableChanges
 from pgevents.errors import TransientError
+from pgevents.refusals import RefusedChanges, refusal
 from transform.sinks.aws_errors import aws_errors
-from transform.sinks.refusals import RefusedChanges, refusal
 from transform.sinks.s3_lines import OWN_COLUMNS, Lines
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from pgevents.batch import Batch, Change
 from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, S3Sink, Source, Table
 from pgevents.errors import TransientError
+from pgevents.refusals import Refusal, RefusedChanges
 from transform import drain as drain_module
 from transform.drain import Drain, Drained
 from transform.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
-from transform.sinks.refusals import Refusal, RefusedChanges
 
 TABLE = "accounts.public.account"
 OPENED = datetime(2026, 11, 22, tzinfo=UTC)
@@ -58,6 +58,7 @@ class LedgerOutbox:
         self.states: dict[int, str] = {}
         self.overdue_ids: set[int] = set()
         self.buried: dict[int, Dead] = {}
+        self.refused_by_writer: dict[int, str] = {}
         self.while_waiting: Callable[[], None] = lambda: None
 
     def commit(self, *ids: int, name: str = "Ann") -> None:
@@ -122,6 +123,9 @@ class LedgerOutbox:
         self.journal.note(f"applied {batch_id}")
         known, self.states[batch_id] = self.states[batch_id], "applied"
         return known != "applied"
+
+    def refused(self, batch: LedgerBatch) -> dict[int, str]:
+        return self.refused_by_writer
 
     def dead_keys(self) -> dict[tuple[str, tuple[str | None, ...]], int]:
         first: dict[tuple[str, tuple[str | None, ...]], int] = {}
@@ -545,3 +549,13 @@ class TestFailures:
 
 def sinks_of(bench: Bench) -> list[KeepingSink]:
     return [bench.replica, bench.archive, bench.writer]
+
+
+def test_what_the_writer_refused_is_buried_and_the_rest_forwarded_again(bench: Bench) -> None:
+    bench.outbox.commit(1, 2, 3)
+    bench.outbox.refused_by_writer = {2: "account (id=2): too long"}
+
+    bench.run()
+
+    assert {seq: dead.error for seq, dead in bench.outbox.buried.items()} == {2: "account (id=2): too long"}
+    assert sorted(bench.writer.rows) == ["1", "3"]

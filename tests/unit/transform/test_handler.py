@@ -230,8 +230,7 @@ REFUSED = {
     ),
     "applied batch without its number": (
         {"responsePayload": {"kind": "applied", "source": "accounts", "applied_at": "2026-11-22T16:00:00Z"}},
-        "the record of an applied batch is not as the writer makes it: Object missing required field "
-        "`batch_id`",
+        "the writer's answer is not as the writer makes it: Object missing required field `batch_id`",
     ),
     "doorbell without a source": ({"kind": "doorbell"}, "event of no known kind: {'kind': 'doorbell'}"),
     "another kind": ({"kind": "ring"}, "event of no known kind: {'kind': 'ring'}"),

@@ -8,9 +8,9 @@ import pytest
 
 from pgevents.batch import Change
 from pgevents.errors import TransientError
+from pgevents.refusals import RefusedChanges
 from tests.integration.transform.sinks.batches import batch, delete, insert, table
 from transform.sinks.postgres import Applied, PostgresSink
-from transform.sinks.refusals import RefusedChanges
 
 Target = psycopg.Connection[Any]
 

@@ -10,8 +10,8 @@ import pytest
 
 from pgevents.batch import Batch, Column, Values
 from pgevents.errors import InputError, TransientError
+from pgevents.refusals import RefusedChanges
 from tests.integration.transform.sinks.batches import batch, delete, insert, table, traffic, truncate, windows
-from transform.sinks.refusals import RefusedChanges
 from transform.sinks.s3 import S3Sink
 from transform.sinks.s3_archive import read_archive
 
