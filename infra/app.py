@@ -21,10 +21,13 @@ def context(project: Path = PROJECT) -> dict[str, object]:
     return found
 
 
-def build(app: cdk.App, environments: list[Environment], project: Path = PROJECT) -> list[PgEvents]:
-    """A stage for each environment, from the project's pipeline.toml. Raises InputError."""
-    description = load(project / "pipeline.toml")
-    packages = Packages.of(project)
+def build(
+    app: cdk.App, environments: list[Environment], project: Path = PROJECT, pipeline: Path | None = None
+) -> list[PgEvents]:
+    """A stage for each environment, from `pipeline` or the project's pipeline.toml. Raises InputError."""
+    pipeline = pipeline or project / "pipeline.toml"
+    description = load(pipeline)
+    packages = Packages.of(project, pipeline)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return [PgEvents(app, environment, description, packages) for environment in environments]
 

@@ -74,7 +74,7 @@ class Triggers(Construct):
                 "Source": name,
                 "RemoveOnDelete": str(environment.capture.remove_on_delete).lower(),
                 # Only these make CloudFormation call again: the SQL, and what the file says of this source.
-                "Sql": packages.sql_hash,
+                "Sql": packages.sql,
                 "Captured": hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:16],
             },
         )

@@ -65,13 +65,14 @@ class Databases(cdk.Stack):
         new = [name for name in database_names(pipeline) if name not in environment.existing_databases]
         self.databases = {name: _existing(there) for name, there in environment.existing_databases.items()}
         if new:
-            shared = self._shared(environment.databases)
+            shared = self._shared(environment.databases, environment.network.dual_stack)
             for name in new:
                 self.databases[name] = self._new(name, shared, name in pipeline.sources)
 
-    def _shared(self, settings: NewDatabases) -> "Shared":
+    def _shared(self, settings: NewDatabases, dual_stack: bool) -> "Shared":
         return Shared(
             settings=settings,
+            dual_stack=dual_stack,
             vpc=self._network.vpc,
             subnets=rds.SubnetGroup(
                 self,
@@ -96,6 +97,7 @@ class Shared:
     """What all databases of an environment have in common."""
 
     settings: NewDatabases
+    dual_stack: bool
     vpc: ec2.IVpc
     private: ec2.SubnetSelection
     subnets: rds.SubnetGroup
@@ -161,7 +163,7 @@ class PostgresDatabase(Construct):
             vpc=shared.vpc,
             subnet_group=shared.subnets,
             security_groups=[shared.groups.databases],
-            network_type=rds.NetworkType.IPV4,
+            network_type=rds.NetworkType.DUAL if shared.dual_stack else rds.NetworkType.IPV4,
             publicly_accessible=False,
             iam_authentication=True,
             storage_encrypted=True,

@@ -14,24 +14,24 @@ class Packages:
     transform: Path
     redshift_writer: Path
     trigger_installer: Path
-    sql_hash: str
+    sql: str
 
     @classmethod
-    def of(cls, project: Path) -> "Packages":
+    def of(cls, project: Path, pipeline: Path) -> "Packages":
         """The packages of the project as it is now; the wheels are downloaded when they are not there yet.
 
         Raises InputError when they cannot be had.
         """
         out = project / "build" / "lambda"
         return cls(
-            transform=build("transform", project, out, LAMBDA_ARM),
-            redshift_writer=build("redshift_writer", project, out, LAMBDA_ARM),
-            trigger_installer=build("trigger_installer", project, out, LAMBDA_ARM),
-            sql_hash=_hash(project / "db_triggers"),
+            transform=build("transform", project, out, LAMBDA_ARM, pipeline=pipeline),
+            redshift_writer=build("redshift_writer", project, out, LAMBDA_ARM, pipeline=pipeline),
+            trigger_installer=build("trigger_installer", project, out, LAMBDA_ARM, pipeline=pipeline),
+            sql=sql_hash(project / "db_triggers"),
         )
 
 
-def _hash(folder: Path) -> str:
+def sql_hash(folder: Path) -> str:
     """Of everything that the installer runs: the SQL and the program that puts it together."""
     content = hashlib.sha256()
     for path in sorted([*folder.rglob("*.sql"), *folder.rglob("*.py")]):

@@ -71,6 +71,7 @@ class ExistingNetwork:
     cidr: str
     private_subnet_ids: tuple[str, ...]
     private_route_table_ids: tuple[str, ...] = ()
+    dual_stack: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +204,8 @@ class Environment:
     def __post_init__(self) -> None:
         """Raises InputError naming the first setting that cannot stand."""
         where = f"environment {self.name}"
-        if self.production and self.access.is_open and not self.access.any_address_in_production:
+        is_open = self.access.is_open  # which checks every range
+        if self.production and is_open and not self.access.any_address_in_production:
             raise InputError(
                 f"{where}: access is open to any address; name ranges, or say any_address_in_production too"
             )

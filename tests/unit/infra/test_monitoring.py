@@ -1,0 +1,62 @@
+"""The dashboard and the alarms: what operators ask first."""
+
+import json
+
+from tests.unit.infra.conftest import Templates
+
+QUESTIONS = ("Lag", "Oldest", "Waiting", "Dead", "Doorbell", "Silence")
+
+
+def test_every_source_has_an_alarm_for_every_question(templates: Templates) -> None:
+    ids = [id.split("/")[1] for id in templates.resources("AWS::CloudWatch::Alarm")]
+    for source in ("Accounts", "Certificates"):
+        for question in QUESTIONS:
+            assert [id for id in ids if id.startswith(source + question)], (source, question)
+    for name in (
+        "TransformErrors",
+        "TransformThrottles",
+        "WriterErrors",
+        "WriterThrottles",
+        "WriterConflicts",
+    ):
+        assert [id for id in ids if id.startswith(name)], name
+    assert [id for id in ids if id.startswith("DeadLetterQueue")]
+
+
+def test_silence_is_an_alarm_even_when_nothing_is_measured(templates: Templates) -> None:
+    for id, alarm in templates.resources("AWS::CloudWatch::Alarm").items():
+        silent = "Silence" in id
+        expected = "breaching" if silent else "notBreaching"
+        assert alarm["Properties"]["TreatMissingData"] == expected, id
+
+
+def test_every_alarm_tells_the_topic(templates: Templates) -> None:
+    [topic] = templates.resources("AWS::SNS::Topic")
+    for alarm in templates.properties("AWS::CloudWatch::Alarm"):
+        assert alarm["AlarmActions"] == [{"Ref": topic.split("/")[1]}]
+
+
+def test_the_dashboard_shows_lag_at_both_percentiles_and_everything_that_an_alarm_watches(
+    templates: Templates,
+) -> None:
+    [dashboard] = templates.properties("AWS::CloudWatch::Dashboard")
+    body = json.dumps(dashboard["DashboardBody"])
+    shown = [
+        "CommitToApplied",
+        "EventsWaiting",
+        "OldestWaiting",
+        "DeadLetters",
+        "DoorbellsRung",
+        "DoorbellsFailed",
+    ]
+    for figure in [*shown, "OutboxBytes", "EventsApplied", "Conflicts", "Errors", "Throttles", "p50", "p99"]:
+        assert figure in body, figure
+    assert body.count("CommitToApplied") == 4
+
+
+def test_a_batch_can_be_followed_through_both_logs(templates: Templates) -> None:
+    [query] = templates.properties("AWS::Logs::QueryDefinition")
+    assert "batch_id" in query["QueryString"]
+    assert query["LogGroupNames"] == [
+        f"/aws/lambda/pgevents-{templates.name}-{name}" for name in ("transform", "redshift-writer")
+    ]
