@@ -1,4 +1,4 @@
--- What Redshift has and PostgreSQL lacks, in pg_catalog, so that every session finds it whatever its search_path.
+-- What Redshift has and PostgreSQL lacks, in pg_catalog, so that every session finds it.
 -- Applied at each start of the stand-in, under an advisory lock, by a superuser.
 
 set local allow_system_table_mods = on;
@@ -85,7 +85,9 @@ immutable strict language sql as $$
     end
 $$;
 
-create or replace function pg_catalog.datediff(part varchar, earlier timestamp, later timestamp) returns bigint
+create or replace function pg_catalog.datediff(
+    part varchar, earlier timestamp, later timestamp
+) returns bigint
 immutable strict language sql as $$
     select case lower(part)
         when 'year' then extract(year from later) - extract(year from earlier)
@@ -116,7 +118,8 @@ select
 from pg_catalog.pg_attribute as attribute
 join pg_catalog.pg_class as relation on relation.oid = attribute.attrelid
 join pg_catalog.pg_namespace as namespace on namespace.oid = relation.relnamespace
-where relation.relkind in ('r', 'v') and attribute.attnum > 0 and not attribute.attisdropped
+where
+    relation.relkind in ('r', 'v') and attribute.attnum > 0 and not attribute.attisdropped
     and left(namespace.nspname, 3) <> 'pg_' and namespace.nspname <> 'information_schema';
 
 create or replace view pg_catalog.svv_all_tables as
@@ -146,13 +149,29 @@ select
 from information_schema.columns;
 
 create or replace view pg_catalog.svv_tables as
-select database_name as table_catalog, schema_name as table_schema, table_name, table_type, remarks
+select
+    database_name as table_catalog,
+    schema_name as table_schema,
+    table_name,
+    table_type,
+    remarks
 from pg_catalog.svv_all_tables;
 
 create or replace view pg_catalog.svv_columns as
-select database_name as table_catalog, schema_name as table_schema, table_name, column_name, ordinal_position,
-    column_default, is_nullable, data_type, character_maximum_length, numeric_precision, numeric_scale, remarks
+select
+    database_name as table_catalog,
+    schema_name as table_schema,
+    table_name,
+    column_name,
+    ordinal_position,
+    column_default,
+    is_nullable,
+    data_type,
+    character_maximum_length,
+    numeric_precision,
+    numeric_scale,
+    remarks
 from pg_catalog.svv_all_columns;
 
 grant select on pg_catalog.pg_table_def, pg_catalog.svv_all_tables, pg_catalog.svv_all_columns,
-    pg_catalog.svv_tables, pg_catalog.svv_columns to public;
+pg_catalog.svv_tables, pg_catalog.svv_columns to public;
