@@ -109,6 +109,8 @@ class Pipeline(cdk.Stack):
                     "PGEVENTS_CONNECTIONS": msgspec.json.encode(self._connections()).decode(),
                     "PGEVENTS_BUCKET": self.bucket.bucket_name,
                     "PGEVENTS_WRITER_FUNCTION": self._names.writer,
+                    "PGEVENTS_METRICS_NAMESPACE": self._names.metrics,
+                    "PGEVENTS_SWEEP_SECONDS": str(settings.sweep_minutes * 60),
                 },
             ),
             self._place,

@@ -19,6 +19,7 @@ from pgevents.event import Version
 from pgevents.settings import Connection, TransformSettings
 from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import BatchWriter, Drain, Drained
+from transform.metrics import measure, write
 from transform.outbox import Outbox, translated
 from transform.sinks.forward import Forwarder
 from transform.sinks.postgres import PostgresSink as PostgresWriter
@@ -26,6 +27,8 @@ from transform.sinks.s3 import S3Sink as S3Writer
 
 _MARGIN_SECONDS = 10.0
 _OVERDUE_SECONDS = float(os.environ.get("PGEVENTS_OVERDUE_SECONDS", "90"))
+_METRICS_NAMESPACE = os.environ.get("PGEVENTS_METRICS_NAMESPACE", "")
+_SWEEP_SECONDS = float(os.environ.get("PGEVENTS_SWEEP_SECONDS", "60"))
 
 
 class LambdaContext(Protocol):
@@ -103,6 +106,8 @@ class Transform:
         failures: list[Exception] = []
         for position, name in enumerate(names):
             try:
+                # Before it drains: a sink that fails must not hide what waits for it.
+                self._measure(name)
                 drained[name] = self.drain(name, context, _OVERDUE_SECONDS, 1 / (len(names) - position))
             except Exception as error:
                 log.error("sweep failed", source=name, error=f"{type(error).__name__}: {error}")
@@ -121,6 +126,13 @@ class Transform:
         reasons = {Version.from_number(each.version).seq: each.reason for each in refused.refused}
         with translated(refused.source):
             self._outbox(refused.source).refuse(refused.batch_id, reasons)
+
+    def _measure(self, source: str) -> None:
+        if _METRICS_NAMESPACE:
+            settings = _configured("source", source, self._settings.connections.sources)
+            with translated(source):
+                figures = measure(self._connections.get(settings, SOURCE_SESSION), _SWEEP_SECONDS)
+            write(_METRICS_NAMESPACE, source, figures)
 
     def _outbox(self, source: str) -> Outbox:
         if source not in self._pipeline.sources:

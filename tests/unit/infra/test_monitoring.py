@@ -2,7 +2,10 @@
 
 import json
 
+import msgspec
+
 from tests.unit.infra.conftest import Templates
+from transform.metrics import Figures
 
 QUESTIONS = ("Lag", "Oldest", "Waiting", "Dead", "Doorbell", "Silence")
 
@@ -60,3 +63,25 @@ def test_a_batch_can_be_followed_through_both_logs(templates: Templates) -> None
     assert query["LogGroupNames"] == [
         f"/aws/lambda/pgevents-{templates.name}-{name}" for name in ("transform", "redshift-writer")
     ]
+
+
+def test_every_figure_that_is_watched_is_one_that_the_sweep_writes(templates: Templates) -> None:
+    written = set(msgspec.json.decode(msgspec.json.encode(Figures([], 0, 0, 0.0, 0, 0, 0, 0))))
+    namespace = f"PgEvents/{templates.name}"
+    watched = {
+        metric["MetricName"]
+        for alarm in templates.properties("AWS::CloudWatch::Alarm")
+        for metric in [
+            alarm,
+            *(each.get("MetricStat", {}).get("Metric", {}) for each in alarm.get("Metrics", [])),
+        ]
+        if metric.get("Namespace") == namespace
+    }
+    assert len(watched) == 7
+    assert watched - written == {"Conflicts"}
+    [function] = [
+        found
+        for found in templates.properties("AWS::Lambda::Function")
+        if found.get("FunctionName") == f"pgevents-{templates.name}-transform"
+    ]
+    assert function["Environment"]["Variables"]["PGEVENTS_METRICS_NAMESPACE"] == namespace

@@ -270,3 +270,14 @@ def test_missing_connection_is_named(
 def test_database_that_cannot_be_reached_is_worth_another_try() -> None:
     with pytest.raises(TransientError, match="cannot reach"):
         handler.handle({"kind": "doorbell", "source": "certificates"}, Context())
+
+
+def test_a_sweep_writes_the_ledgers_figures_before_it_drains(
+    app: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(handler, "_METRICS_NAMESPACE", "PgEvents/test")
+    app.execute(INSERT)
+    handler.handle({"kind": "sweep", "source": "accounts"}, Context())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [figures] = [line for line in lines if line["message"] == "ledger"]
+    assert (figures["Source"], figures["EventsWaiting"]) == ("accounts", 1)
