@@ -27,7 +27,8 @@ as $$
         case
             when pgevents.key_is_unique(captured)
                 then format(
-                    'pg_catalog.current_setting(%L, true) operator(pg_catalog.=) statement_at', seen_setting.name
+                    'pg_catalog.current_setting(%L, true) operator(pg_catalog.=) statement_at',
+                    seen_setting.name
                 )
             else 'true'
         end,

@@ -24,17 +24,7 @@ begin
     latest := pg_current_snapshot();
     events := pgevents.window_sql(earlier, latest);
     if events is not null then
-        execute format(
-            'insert into pgevents.batch'
-            ' (epoch, window_from, window_to, seq_from, seq_to, events, first_captured_at, last_captured_at)'
-            ' select s.epoch, %L, %L, min(e.seq), max(e.seq), count(*), min(e.captured_at), max(e.captured_at)'
-            ' from ('
-            ' select seq, captured_at, (row_number() over (order by seq) - 1) / %s as part from (%s) as w'
-            ' ) as e'
-            ' cross join pgevents.setting as s group by s.epoch, e.part order by e.part',
-            earlier, latest, batch_events, events
-        );
-        get diagnostics opened = row_count;
+        execute pgevents.cut_sql(events, batch_events) using earlier, latest into opened;
     end if;
     return opened;
 end

@@ -9,13 +9,15 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select format('perform pgevents.publish(%L, %L, %L, ', event, captured.name, captured.key::text) || case event
-        when 'TRUNCATE' then 'null)'
-        else format(
-            'pg_catalog.to_jsonb(published)) from (select %s from %s) as published',
-            pgevents.values_sql(captured, sent.row_name, '%1$s as %3$I', false), sent.relation
-        )
-    end
+    select
+        format('perform pgevents.publish(%L, %L, %L, ', event, captured.name, captured.key::text)
+        || case event
+            when 'TRUNCATE' then 'null)'
+            else format(
+                'pg_catalog.to_jsonb(published)) from (select %s from %s) as published',
+                pgevents.values_sql(captured, sent.row_name, '%1$s as %3$I', false), sent.relation
+            )
+        end
     from (
         select
             case event when 'DELETE' then 'o' else 'n' end,

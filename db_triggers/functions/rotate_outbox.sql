@@ -22,7 +22,7 @@ declare
 begin
     for pending in select o.half, o.outbox, o.layout_id from pgevents.pending_outboxes() as o loop
         if pending.half = sealed then
-            all_empty := pgevents.empty_outbox(pending.outbox, applied) and all_empty;
+            all_empty := pgevents.empty_outbox(pending.layout_id, pending.half, applied) and all_empty;
         else
             written_bytes := written_bytes + pg_relation_size(pending.outbox);
         end if;

@@ -2,8 +2,8 @@
 -- in: an error is counted, and the doorbell then stays quiet for half a minute, so that a function that is
 -- missing or hangs costs one transaction its time-out (in send_wake) and not every one.
 --
--- A statement_timeout of the application, too, may strike while the Lambda service is slow to answer, and
--- even after that, while its error is being handled: hence the second block.
+-- A cancel request, too, may come while the Lambda service is slow to answer, and even after that, while its
+-- error is being handled: hence the second block.
 create or replace function pgevents.wake_drain()
 returns void
 language plpgsql

@@ -108,6 +108,18 @@ comment on column pgevents.batch.window_to is 'Events not visible in this snapsh
 comment on column pgevents.batch.seq_from is
 'A large window is cut into batches by seq; both ends are included.';
 
+create table pgevents.batch_part (
+    batch_id bigint not null references pgevents.batch (batch_id),
+    layout_id integer not null references pgevents.layout (layout_id),
+    half smallint not null,
+    first_row tid not null,
+    last_row tid not null,
+    constraint batch_part_once primary key (batch_id, layout_id, half)
+);
+
+comment on table pgevents.batch_part is
+'Where in the outbox a batch lies. It is read from there alone: a backlog is not gone through once a batch.';
+
 create table pgevents.refused_event (
     batch_id bigint not null references pgevents.batch (batch_id),
     seq bigint not null,

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from pgevents.batch import Values
-from pgevents.errors import TransientError
+from pgevents.errors import PgEventsError, TransientError
 from transform import copy_text
 
 _DRAIN_LOCK = (1885828470, 0)
@@ -20,6 +20,7 @@ _POLL_SECONDS = 0.005
 # A writer that is about to commit holds the lock for a moment, to find out whether a drain does.
 _LOCK_PAUSES_SECONDS = (0.002, 0.01)
 _HALF_FULL_BYTES = 8 * 1024 * 1024
+_ROTATE_SECONDS = 5.0
 
 
 class LedgerBatch(msgspec.Struct, frozen=True):
@@ -79,6 +80,7 @@ class Outbox:
     def __init__(self, source: str, connection: psycopg.Connection) -> None:
         self.source = source
         self._connection = connection
+        self._rotated_at = time.monotonic()
 
     def try_lock(self) -> bool:
         """Takes the drain's lock if no other drain holds it. It is held by the session and ends with it."""
@@ -94,6 +96,9 @@ class Outbox:
 
     def open_batches(self, batch_events: int) -> int:
         """Turns what has committed since the last look into batches; how many there are."""
+        if time.monotonic() > self._rotated_at + _ROTATE_SECONDS:
+            # A drain that always finds more never ends, and the outbox would grow as long as it goes on.
+            self.rotate()
         return int(str(self._value("select pgevents.open_batches(%s)", (batch_events,))))
 
     def has_events(self) -> bool:
@@ -102,10 +107,10 @@ class Outbox:
 
     def wait_for_running(self, seconds: float) -> None:
         """Waits until every transaction that runs now has ended, at most so long."""
-        running = self._value("select pg_current_snapshot()::text")
+        younger = self._value("select pg_current_xact_id()::text")
         until = time.monotonic() + seconds
-        still_running = "select pgevents.still_running(%s::pg_snapshot)"
-        while time.monotonic() < until and self._value(still_running, (running,)):
+        still_running = "select pgevents.still_running(%s::xid8)"
+        while time.monotonic() < until and self._value(still_running, (younger,)):
             time.sleep(_POLL_SECONDS)
 
     def open(self) -> list[LedgerBatch]:
@@ -121,13 +126,29 @@ class Outbox:
         return int(str(self._value("select count(*) from pgevents.batch where state = 'forwarded'")))
 
     def read(self, batch: LedgerBatch) -> list[TableRows]:
-        """The events of a batch, the same ones at every call until it is applied."""
-        found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], TableRows] = {}
-        queries = self._connection.execute(
-            "select table_name, key, columns, types, query from pgevents.batch_queries(%s)", (batch.batch_id,)
-        ).fetchall()
-        for table, key, columns, types, query in queries:
-            shape = (table, tuple(columns), tuple(types))
+        """The events of a batch, the same ones at every call until it is applied.
+
+        Raises PgEventsError when they are not all there: something else than this project has taken them.
+        """
+        found = 0
+        for in_place in (True, False):
+            tables = self._tables(batch, in_place)
+            found = sum(len(table.rows) for table in tables)
+            if found == batch.events:
+                return tables
+        raise PgEventsError(
+            f"source {self.source}: batch {batch.batch_id} holds {found} of its {batch.events} events; something "
+            "else has changed the outbox: set the batch's state to 'dead' in pgevents.batch, "
+            "then compare source and targets"
+        )
+
+    def _tables(self, batch: LedgerBatch, in_place: bool) -> list[TableRows]:
+        found: dict[tuple[str, ...], TableRows] = {}
+        for table, key, columns, types, query in self._connection.execute(
+            "select table_name, key, columns, types, query from pgevents.batch_queries(%s, %s)",
+            (batch.batch_id, in_place),
+        ).fetchall():
+            shape = (table, repr(key), repr(columns), repr(types))
             merged = found.setdefault(shape, TableRows(table, tuple(key), tuple(columns), tuple(types), []))
             merged.rows.extend(self._copied(query, len(columns)))
         for merged in found.values():
@@ -203,6 +224,7 @@ class Outbox:
 
     def rotate(self) -> None:
         """Gives back the space of applied events, where that is possible without waiting."""
+        self._rotated_at = time.monotonic()
         self._connection.execute("select pgevents.rotate_outbox(%s)", (_HALF_FULL_BYTES,))
 
     def _copied(self, query: str, width: int) -> Iterator[OutboxRow]:
