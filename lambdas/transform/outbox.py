@@ -137,8 +137,8 @@ class Outbox:
             if found == batch.events:
                 return tables
         raise PgEventsError(
-            f"source {self.source}: batch {batch.batch_id} holds {found} of its {batch.events} events; something "
-            "else has changed the outbox: set the batch's state to 'dead' in pgevents.batch, "
+            f"source {self.source}: batch {batch.batch_id} holds {found} of its {batch.events} events; "
+            "something else has changed the outbox: set the batch's state to 'dead' in pgevents.batch, "
             "then compare source and targets"
         )
 
