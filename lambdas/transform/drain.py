@@ -18,7 +18,7 @@ from pgevents.refusals import RefusedChanges
 from transform.outbox import LedgerBatch, Outbox
 from transform.routing import Routed, route_batch
 
-_LAST_LOOK_SECONDS = 1.0
+_LAST_LOOK_SECONDS = 3.0
 _BACK_PRESSURE_PAUSE_SECONDS = 0.02
 
 

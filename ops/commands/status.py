@@ -1,6 +1,7 @@
 """`./pgevents status`: how far each source has come."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode(found).decode())
     else:
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(_table(found))
         for line in found:
             if line.doorbells_failed:
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _table(found: list[ledger.SourceStatus]) -> Table:
     """Fits a terminal of 80 columns; the JSON has the rest."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("source", no_wrap=True)
     for heading in ("applied", "waiting", "oldest", "in flight", "dead", "p50", "p99", "rings"):
         table.add_column(heading, justify="right", no_wrap=True)
