@@ -13,7 +13,8 @@ from transform import copy_text
 from transform.outbox import OutboxRow, TableRows
 from transform.routing import TableRouter
 
-_SESSION = """
+# As the outbox is printed: equal values have equal text then.
+SESSION = """
 select
     set_config('datestyle', 'ISO', false), set_config('timezone', 'UTC', false),
     set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false)
@@ -39,7 +40,7 @@ def expected_contents(pipeline: Pipeline, source: str, connection: psycopg.Conne
 
     Raises InputError when a row cannot go through its transform: the target cannot be known then.
     """
-    connection.execute(_SESSION)
+    connection.execute(SESSION)
     for table in pipeline.sources[source].tables:
         yield from _contents_of(pipeline, source, table, connection)
 

@@ -3,21 +3,15 @@
 import psycopg
 from psycopg import sql
 
-from ops.comparison.expected import Content
+from ops.comparison.expected import SESSION, Content
 from pgevents.batch import Values
-
-_SESSION = """
-select
-    set_config('datestyle', 'ISO', false), set_config('timezone', 'UTC', false),
-    set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false)
-"""
 
 
 def read_postgres(
     connection: psycopg.Connection, schema: str, content: Content
 ) -> dict[Values, tuple[object, ...]]:
     """The rows of a target, key → values in PostgreSQL's text; nothing while the target has not been made."""
-    connection.execute(_SESSION)
+    connection.execute(SESSION)
     table = sql.Identifier(schema, content.target)
     if connection.execute("select to_regclass(%s)", (table.as_string(connection),)).fetchone() == (None,):
         return {}
