@@ -247,10 +247,10 @@ def _existing(there: ExistingDatabase) -> Database:
             there.database,
             there.user,
             secret=there.secret_arn,
-            sslmode="require",
+            sslmode=there.sslmode,
         ),
         proxied=Connection(
-            there.proxy_host, there.port, there.database, there.user, iam=True, sslmode="require"
+            there.proxy_host, there.port, there.database, there.user, iam=True, sslmode=there.sslmode
         ),
         proxy_resource_id=there.proxy_resource_id,
     )

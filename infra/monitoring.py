@@ -128,7 +128,7 @@ class Monitoring(cdk.Stack):
         return cloudwatch.Alarm(
             self,
             id,
-            alarm_description=f"pgevents: {id} above {limit:g}; docs/how-to/operate.md says what to do",
+            alarm_description=f"pgevents: {id} above {limit:g}; see the dashboard {self._names.dashboard}",
             metric=metric,
             threshold=limit,
             comparison_operator=_ABOVE,

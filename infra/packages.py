@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambda_packages import LAMBDA_ARM, build
+from lambda_packages import LAMBDA_ARM, Target, build
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,16 @@ class Packages:
     sql: str
 
     @classmethod
-    def of(cls, project: Path, pipeline: Path) -> "Packages":
+    def of(cls, project: Path, pipeline: Path, target: Target = LAMBDA_ARM) -> "Packages":
         """The packages of the project as it is now; the wheels are downloaded when they are not there yet.
 
         Raises InputError when they cannot be had.
         """
         out = project / "build" / "lambda"
         return cls(
-            transform=build("transform", project, out, LAMBDA_ARM, pipeline=pipeline),
-            redshift_writer=build("redshift_writer", project, out, LAMBDA_ARM, pipeline=pipeline),
-            trigger_installer=build("trigger_installer", project, out, LAMBDA_ARM, pipeline=pipeline),
+            transform=build("transform", project, out, target, pipeline=pipeline),
+            redshift_writer=build("redshift_writer", project, out, target, pipeline=pipeline),
+            trigger_installer=build("trigger_installer", project, out, target, pipeline=pipeline),
             sql=sql_hash(project / "db_triggers"),
         )
 

@@ -92,7 +92,8 @@ class ExistingDatabase:
     """An RDS instance and its proxy that are there.
 
     `secret_arn` holds username and password of the role that owns the captured tables; `proxy_resource_id` is
-    the `prx-...` of the proxy's ARN. docs/how-to/deploy.md says what must be true of both.
+    the `prx-...` of the proxy's ARN, `sslmode` one of libpq's. docs/how-to/deploy.md says what must be true
+    of both.
     """
 
     host: str
@@ -102,6 +103,7 @@ class ExistingDatabase:
     secret_arn: str
     proxy_host: str
     proxy_resource_id: str
+    sslmode: str = "require"
 
 
 @dataclass(frozen=True, kw_only=True)
