@@ -21,7 +21,7 @@ begin
         is_new := not exists (
             select from pg_trigger where tgrelid = each_part.part and tgname = '!pgevents_insert'
         );
-        foreach event in array '{INSERT,UPDATE,DELETE,TRUNCATE,TRUNCATE_ALL,TRUNCATE_PART}'::text[] loop
+        foreach event in array pgevents.capture_events() loop
             create_trigger := pgevents.trigger_sql(captured, each_part.part, each_part.is_leaf, event);
             continue when create_trigger is null;
             perform pgevents.ensure_trigger(each_part.part, '!pgevents_' || lower(event), create_trigger);

@@ -26,7 +26,7 @@ begin
         returning * into current_shape;
         perform pgevents.build_outbox(current_shape);
     end if;
-    foreach event in array '{INSERT,UPDATE,DELETE,TRUNCATE,TRUNCATE_ALL,TRUNCATE_PART}'::text[] loop
+    foreach event in array pgevents.capture_events() loop
         perform pgevents.build_function(captured, current_shape, event);
     end loop;
 end

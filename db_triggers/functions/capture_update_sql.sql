@@ -32,9 +32,10 @@ begin
     -- then.
     if exists (select from pg_class where oid = captured.relation and relkind = 'p') then
         paired := format(
-            'if (select pg_catalog.count(*) from old_rows) operator(pg_catalog.=)'
+            'perform pgevents.note_merge(%s, -1);'
+            ' if (select pg_catalog.count(*) from old_rows) operator(pg_catalog.=)'
             ' (select pg_catalog.count(*) from new_rows) then %s; else %s; end if',
-            paired, unpaired
+            captured.table_id, paired, unpaired
         );
     end if;
     return paired;

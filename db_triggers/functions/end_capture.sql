@@ -11,8 +11,8 @@ declare
 begin
     perform pgevents.drop_triggers(t.part, array_agg(t.name))
     from pgevents.capture_triggers(captured_table_id) as t group by t.part;
-    foreach event in array '{insert,update,delete,truncate,truncate_all,truncate_part}'::text[] loop
-        execute format('drop function if exists pgevents.capture_%s_%s()', captured_table_id, event);
+    foreach event in array pgevents.capture_events() loop
+        execute format('drop function if exists pgevents.capture_%s_%s()', captured_table_id, lower(event));
     end loop;
     update pgevents.layout set retired = true where table_id = captured_table_id and not retired;
     update pgevents.captured_table set ended = reason where table_id = captured_table_id;
