@@ -1,0 +1,176 @@
+"""Batches hold every committed event once, whatever order transactions commit in, and hold it for ever."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import psycopg
+import pytest
+
+from local.postgres import PostgresServer
+from tests.integration.db_triggers.captured import Captured
+from tests.integration.db_triggers.conftest import slow
+from transform.outbox import Outbox
+
+
+@pytest.fixture
+def counter(captured: Captured) -> Captured:
+    captured.run("create table counter (id int primary key, n bigint not null default 0)")
+    captured.install("public.counter")
+    return captured
+
+
+def write_hot_rows(captured: Captured, seed: int, until: threading.Event) -> int:
+    """Updates few rows; takes its transaction id long before its row locks, and commits late now and then."""
+    random, transactions = Random(seed), 0
+    with captured.connect() as connection:
+        while not until.is_set():
+            with connection.transaction(force_rollback=random.random() < 0.1):
+                connection.execute("select pg_current_xact_id()")
+                if random.random() < 0.1:
+                    time.sleep(random.random() / 50)
+                for row in sorted(random.sample(range(1, 7), random.randint(1, 3))):
+                    connection.execute("update counter set n = n + 1 where id = %s", (row,))
+                if random.random() < 0.05:
+                    time.sleep(random.random() / 20)
+            transactions += 1
+    return transactions
+
+
+def hammer(captured: Captured, seconds: float) -> int:
+    """Eight writers of hot rows beside a drain that reads continuously; how many transactions there were."""
+    captured.run("insert into counter select generate_series(1, 6)")
+    done = threading.Event()
+    with ThreadPoolExecutor(8) as threads:
+        writers = [threads.submit(write_hot_rows, captured, seed, done) for seed in range(8)]
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            captured.drain(until - time.monotonic())
+        done.set()
+    return sum(writer.result() for writer in writers)
+
+
+def assert_every_event_came_once_and_in_order(captured: Captured) -> None:
+    """n counts the updates of a row: of all the values that it took, each must have come, and in this order."""
+    assert captured.differences() == []
+    assert len(captured.model.versions_seen) == len(set(captured.model.versions_seen))
+    counted = sum(int(row["n"] or 0) for row in captured.table_rows("public.counter").values())
+    assert len(captured.model.versions_seen) == counted + 6
+
+
+def test_hot_rows_lose_double_and_invert_nothing_under_a_drain_that_reads_all_the_time(
+    counter: Captured,
+) -> None:
+    assert hammer(counter, 4) > 100
+    assert_every_event_came_once_and_in_order(counter)
+
+
+@slow
+def test_hot_rows_for_a_minute(counter: Captured) -> None:
+    assert hammer(counter, 60) > 1_000
+    assert_every_event_came_once_and_in_order(counter)
+
+
+def test_a_transaction_that_commits_late_is_in_a_later_batch(counter: Captured) -> None:
+    with counter.connect() as early, early.transaction():
+        early.execute("insert into counter values (1)")
+        counter.run("insert into counter values (2)")
+        assert [event.after["id"] for event in counter.events()] == ["2"]
+        assert counter.events() == []
+    late = counter.events()
+    assert [event.after["id"] for event in late] == ["1"]
+    counter.drain()
+    assert counter.differences() == []
+
+
+def test_a_batch_read_again_is_the_same_whatever_happened_meanwhile(counter: Captured) -> None:
+    counter.run("insert into counter select generate_series(1, 500); update counter set n = id")
+    with counter.connect() as held, held.transaction():
+        held.execute("insert into counter values (1000)")
+        counter.outbox.open_batches(300)
+        batches = counter.ledger()
+        first = [counter.outbox.read(batch) for batch in batches]
+    counter.run("delete from counter where id > 250; alter table counter add column extra text default 'x'")
+    counter.run("update counter set extra = 'y'; truncate counter")
+    counter.outbox.open_batches(300)
+    counter.outbox.rotate()
+    counter.run("drop table counter")
+    again = Outbox("again", counter.lambda_connection())
+    assert [batch.events for batch in batches] == [300, 300, 300, 100]
+    assert [again.read(batch) for batch in batches] == first
+
+
+def test_a_large_window_is_cut_by_the_number_of_events(counter: Captured) -> None:
+    counter.run("insert into counter select generate_series(1, 1050)")
+    assert counter.outbox.open_batches(100) == 11
+    batches = counter.ledger()
+    assert [batch.events for batch in batches] == [100] * 10 + [50]
+    read = [[row.seq for rows in counter.outbox.read(batch) for row in rows.rows] for batch in batches]
+    assert [len(seqs) for seqs in read] == [100] * 10 + [50]
+    assert sum(read, []) == sorted(sum(read, []))
+
+
+def test_nothing_new_opens_no_batch(counter: Captured) -> None:
+    counter.run("insert into counter values (1)")
+    assert counter.outbox.open_batches(10) == 1
+    assert counter.outbox.open_batches(10) == 0
+    assert not counter.outbox.has_events()
+
+
+def test_drains_that_open_batches_at_once_never_overlap(counter: Captured) -> None:
+    done = threading.Event()
+    outboxes = [Outbox("one", counter.lambda_connection()) for _ in range(4)]
+    counter.run("insert into counter select generate_series(1, 6)")
+
+    def open_all(outbox: Outbox) -> None:
+        while not done.is_set():
+            outbox.open_batches(7)
+
+    with ThreadPoolExecutor(8) as threads:
+        openers = [threads.submit(open_all, outbox) for outbox in outboxes]
+        writers = [threads.submit(write_hot_rows, counter, seed, done) for seed in range(3)]
+        time.sleep(2)
+        done.set()
+    for each in [*openers, *writers]:
+        each.result()
+    counter.outbox.open_batches(7)
+    seqs = [row.seq for batch in counter.ledger() for rows in counter.outbox.read(batch) for row in rows.rows]
+    assert len(seqs) == len(set(seqs)) == sum(batch.events for batch in counter.ledger())
+    assert_every_event_came_once_and_in_order(counter)
+
+
+def test_a_write_transaction_in_another_database_delays_nothing(
+    counter: Captured, postgres_server: PostgresServer
+) -> None:
+    with psycopg.connect(postgres_server.dsn()) as elsewhere:
+        elsewhere.execute("select pg_current_xact_id()")
+        counter.run("insert into counter values (1)")
+        assert [event.after["id"] for event in counter.events()] == ["1"]
+
+
+def test_subtransactions_report_the_transaction_that_they_belong_to(counter: Captured) -> None:
+    with counter.app.transaction():
+        (own,) = counter.run("select pg_current_xact_id()::text::bigint")
+        with counter.app.transaction(), counter.app.transaction():
+            counter.run("insert into counter values (1)")
+    assert [event.transaction_id for event in counter.events()] == [own[0]]
+
+
+def test_events_of_a_crashed_server_are_those_of_its_committed_transactions(
+    counter: Captured, postgres_server: PostgresServer
+) -> None:
+    counter.run("insert into counter values (1)")
+    counter.outbox.open_batches(10)
+    held = counter.connect()
+    held.execute("begin")
+    held.execute("insert into counter values (2)")
+    counter.run("set synchronous_commit = on; insert into counter values (3)")
+    postgres_server.restart("immediate")
+    after = Captured(counter.dsn)
+    after.pipeline = counter.pipeline
+    try:
+        assert after.differences() == []
+        assert sorted(key for (key,) in after.model.rows["t0"]) == ["1", "3"]
+    finally:
+        after.close()
