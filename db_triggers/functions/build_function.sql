@@ -13,7 +13,7 @@ declare
     signature constant text := format('pgevents.capture_%s_%s()', captured.table_id, lower(event));
     body constant text := E'#variable_conflict use_column\n' || case
         when event like 'TRUNCATE%' then pgevents.truncate_body_sql(captured, shape, event)
-        when event in ('MERGE', 'MOVE') then pgevents.move_body_sql(captured, shape, event)
+        when event like 'MERGE%' then pgevents.merge_body_sql(captured, shape, event)
         else pgevents.capture_body_sql(captured, shape, event)
     end;
 begin

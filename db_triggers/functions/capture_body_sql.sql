@@ -32,7 +32,8 @@ as $$
                 )
             else 'true'
         end,
-        pgevents.settle_sql(captured, shape, event, 0), pgevents.settle_sql(captured, shape, event, 1),
+        pgevents.settle_sql(captured, shape, event, 0, 'old_rows', 'new_rows'),
+        pgevents.settle_sql(captured, shape, event, 1, 'old_rows', 'new_rows'),
         seen_setting.name
     )
     from format('pgevents.captured_%s', captured.table_id) as seen_setting (name)

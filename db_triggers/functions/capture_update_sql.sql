@@ -32,8 +32,8 @@ begin
     -- then.
     if exists (select from pg_class where oid = captured.relation and relkind = 'p') then
         paired := format(
-            'perform pgevents.note_merge(%s, -1);'
-            ' if (select pg_catalog.count(*) from old_rows) operator(pg_catalog.=)'
+            'if pgevents.note_merge(%s, -1) then null;'
+            ' elsif (select pg_catalog.count(*) from old_rows) operator(pg_catalog.=)'
             ' (select pg_catalog.count(*) from new_rows) then %s; else %s; end if',
             captured.table_id, paired, unpaired
         );

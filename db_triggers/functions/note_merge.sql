@@ -1,12 +1,13 @@
 -- Counts the MERGE statements that are changing a partitioned table at the moment; see move_body_sql.
 --
 -- A trigger is not told which command it runs in. What tells is the text: of the client's statement, and of those
--- in the functions around; where there is none (EXECUTE, a function in SQL) it counts as a MERGE, which costs an
--- event twice and no more.
+-- in the functions around. Where there is none (EXECUTE, a function in SQL) it counts as a MERGE, and is captured
+-- row by row.
 --
--- step   1 when a statement begins, -1 when it has ended
+-- step      1 when a statement begins, -1 when it has ended
+-- returns   whether it is one
 create or replace function pgevents.note_merge(captured_table_id integer, step integer)
-returns void
+returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -18,7 +19,9 @@ begin
     get diagnostics context = pg_context;
     if current_query() ~* '\mmerge\M|^\s*execute\M' or context ~* '\mmerge\M|\mSQL function\M' then
         perform set_config(name, greatest(running + step, 0)::text, true);
+        return true;
     end if;
+    return false;
 end
 $$;
 

@@ -6,9 +6,12 @@
 -- otherwise by now, its present row is captured once more as a snapshot, or as a deletion. The same for a key
 -- that a row has left and another one holds.
 --
--- returns   plpgsql; where nothing was out of order it writes nothing
+-- old_rows   the rows before the change: the transition table, or what else to select from
+-- new_rows   the rows after it
+-- returns    plpgsql; where nothing was out of order it writes nothing
 create or replace function pgevents.settle_sql(
-    captured pgevents.captured_table, shape pgevents.layout, event text, half integer
+    captured pgevents.captured_table, shape pgevents.layout, event text, half integer,
+    old_rows text, new_rows text
 )
 returns text
 language plpgsql
@@ -23,14 +26,15 @@ declare
     written_row constant text := pgevents.values_sql(captured, 'n', '%1$s', false);
     changed constant text := format(
         'insert into %s (op, %s, %s)'
-        ' select case when present.here then ''S'' else ''D'' end, %s, %s from new_rows as n'
+        ' select case when present.here then ''S'' else ''D'' end, %s, %s from %s as n'
         ' left join %s on true where present.here is null'
         ' or row(%4$s)::pg_catalog.record operator(pg_catalog.*<>) row(%5$s)',
-        outbox, before_names, after_names, written_row, present_row, pgevents.present_sql(captured, 'n')
+        outbox, before_names, after_names, written_row, present_row, new_rows,
+        pgevents.present_sql(captured, 'n')
     );
     taken constant text := format(
         'insert into %s (op, %s) select ''S'', %s from %s as o cross join %s',
-        outbox, after_names, present_row, pgevents.left_keys_sql(captured, event),
+        outbox, after_names, present_row, pgevents.left_keys_sql(captured, event, old_rows, new_rows),
         pgevents.present_sql(captured, 'o')
     );
 begin
@@ -42,5 +46,5 @@ begin
 end
 $$;
 
-revoke all on function pgevents.settle_sql(pgevents.captured_table, pgevents.layout, text, integer)
+revoke all on function pgevents.settle_sql(pgevents.captured_table, pgevents.layout, text, integer, text, text)
 from public;

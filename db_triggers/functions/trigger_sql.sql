@@ -1,6 +1,6 @@
 -- The statement that puts one capture trigger on a captured table or on a partition of it.
 --
--- event     one of capture_events; see truncate_body_sql and move_body_sql for those that are no SQL command
+-- event     one of capture_events; see truncate_body_sql and merge_body_sql for those that are no SQL command
 -- returns   null where that trigger has no place
 create or replace function pgevents.trigger_sql(
     captured pgevents.captured_table, part regclass, is_leaf boolean, event text
@@ -15,14 +15,16 @@ as $$
         '!pgevents_' || lower(event),
         case when event in ('TRUNCATE_ALL', 'TRUNCATE_PART', 'MERGE') then 'before' else 'after' end,
         case event
-            when 'MERGE' then 'update' when 'MOVE' then 'insert or delete' else split_part(event, '_', 1)
+            when 'MERGE' then 'update'
+            when 'MERGE_ROW' then 'insert or update or delete'
+            else split_part(event, '_', 1)
         end,
         part,
         case event
             when 'INSERT' then 'referencing new table as new_rows for each statement'
             when 'UPDATE' then 'referencing old table as old_rows new table as new_rows for each statement'
             when 'DELETE' then 'referencing old table as old_rows for each statement'
-            when 'MOVE' then format(
+            when 'MERGE_ROW' then format(
                 'for each row when (pg_catalog.current_setting(%L, true) operator(pg_catalog.>) ''0'')',
                 format('pgevents.merging_%s', captured.table_id)
             )
@@ -33,7 +35,7 @@ as $$
     where case event
         when 'TRUNCATE' then part = captured.relation
         when 'TRUNCATE_ALL' then part = captured.relation and not is_leaf
-        when 'MOVE' then part = captured.relation and not is_leaf
+        when 'MERGE_ROW' then part = captured.relation and not is_leaf
         when 'MERGE' then not is_leaf
         when 'TRUNCATE_PART' then part <> captured.relation and is_leaf
         else true
