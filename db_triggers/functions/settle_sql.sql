@@ -46,5 +46,7 @@ begin
 end
 $$;
 
-revoke all on function pgevents.settle_sql(pgevents.captured_table, pgevents.layout, text, integer, text, text)
+revoke all on function pgevents.settle_sql(
+    pgevents.captured_table, pgevents.layout, text, integer, text, text
+)
 from public;
