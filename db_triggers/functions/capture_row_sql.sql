@@ -29,4 +29,5 @@ as $$
     )
 $$;
 
-revoke all on function pgevents.capture_row_sql(pgevents.captured_table, pgevents.layout, integer) from public;
+revoke all on function pgevents.capture_row_sql(pgevents.captured_table, pgevents.layout, integer)
+from public;

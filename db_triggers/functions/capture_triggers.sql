@@ -1,5 +1,5 @@
--- The capture triggers of a table that there are, on whatever relation; but not those that a partition has from
--- the one on its root, with which they come and go.
+-- The capture triggers of a table that there are, on whatever relation; but not those that a partition has
+-- from the one on its root, with which they come and go.
 create or replace function pgevents.capture_triggers(captured_table_id integer)
 returns table (part regclass, name text)
 language sql

@@ -1,7 +1,8 @@
 -- The bodies of the capture functions for a MERGE into a partitioned table, which is captured row by row.
 --
--- PostgreSQL (15 to 18) keeps its transition tables wrongly: a row that moves to another partition is in none that
--- an UPDATE trigger sees, and after an insertion a row that is updated has the inserted one as its new row.
+-- PostgreSQL (15 to 18) keeps its transition tables wrongly: a row that moves to another partition is in none
+-- that an UPDATE trigger sees, and after an insertion a row that is updated has the inserted one as its new
+-- row.
 --
 -- event   MERGE, before a statement that updates: notes whether it is a MERGE;
 --         MERGE_ROW, after each row while one runs
