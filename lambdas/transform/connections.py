@@ -1,6 +1,7 @@
 """Connections of the transform Lambda, kept over warm invocations."""
 
 import json
+import os
 from collections.abc import Callable
 
 import psycopg
@@ -14,12 +15,14 @@ _CONNECT_SECONDS = 5
 # What the outbox is printed with. And a drain that is frozen or cut off must not keep its lock: the server
 # ends a session that says nothing. Only for sources: SET pins a proxy's connection, which the drain's lock
 # does anyway.
-SOURCE_SESSION = """
+PULSE_SECONDS = int(os.environ.get("PGEVENTS_PULSE_SECONDS", "60"))
+SOURCE_SESSION = f"""
 select
     set_config('datestyle', 'ISO', false), set_config('timezone', 'UTC', false),
     set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
-    set_config('extra_float_digits', '1', false), set_config('idle_session_timeout', '60s', false),
-    set_config('idle_in_transaction_session_timeout', '60s', false)
+    set_config('extra_float_digits', '1', false),
+    set_config('idle_session_timeout', '{PULSE_SECONDS}s', false),
+    set_config('idle_in_transaction_session_timeout', '{PULSE_SECONDS}s', false)
 """
 
 

@@ -25,7 +25,7 @@ from transform.sinks.forward import Forwarder
 from transform.sinks.postgres import PostgresSink as PostgresWriter
 from transform.sinks.s3 import S3Sink as S3Writer
 
-_MARGIN_SECONDS = 10.0
+_MARGIN_SECONDS = float(os.environ.get("PGEVENTS_MARGIN_SECONDS", "10"))
 _OVERDUE_SECONDS = float(os.environ.get("PGEVENTS_OVERDUE_SECONDS", "90"))
 _METRICS_NAMESPACE = os.environ.get("PGEVENTS_METRICS_NAMESPACE", "")
 _SWEEP_SECONDS = float(os.environ.get("PGEVENTS_SWEEP_SECONDS", "60"))

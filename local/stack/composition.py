@@ -17,6 +17,7 @@ from local.postgres import SUPERUSER, PostgresServer
 from local.programs import Program
 from local.redshift import Configuration as RedshiftConfiguration
 from local.stack import databases, functions
+from local.stack.pace import Pace
 from local.stack.parts import ModuleProgram
 from local.stack.ports import Ports, source_part
 from local.stack.state import StateFolder, write
@@ -24,13 +25,17 @@ from ops.endpoints import Endpoints, Redshift
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Sink
 
 HOST = functions.HOST
+DEFAULT_PACE = Pace()
 
 
 class Stack:
     """Every process of a pipeline on this machine. Building it starts nothing."""
 
-    def __init__(self, project: Path, pipeline: Pipeline, state: StateFolder, ports: Ports) -> None:
+    def __init__(
+        self, project: Path, pipeline: Pipeline, state: StateFolder, ports: Ports, pace: Pace = DEFAULT_PACE
+    ) -> None:
         self._project = project
+        self._pace = pace
         self._pipeline = pipeline
         self._state = state
         self._ports = ports
@@ -116,7 +121,11 @@ class Stack:
     def _server(self, name: str, port: int) -> PostgresServer:
         folder = name.replace(" ", "-")
         return PostgresServer(
-            self._state.server(folder), port, name=f"PostgreSQL ({name})", log=self._state.log(folder)
+            self._state.server(folder),
+            port,
+            name=f"PostgreSQL ({name})",
+            log=self._state.log(folder),
+            settings=self._pace.settings,
         )
 
     def _redshift(self) -> Program:
@@ -187,7 +196,7 @@ class Stack:
             writer=build("redshift_writer", self._project, out),
             runtime=runtime(self._project),
         )
-        transform_environment = functions.transform_environment(self._connections())
+        transform_environment = functions.transform_environment(self._connections(), self._pace)
         check_import(
             packages.transform,
             packages.runtime,
@@ -199,7 +208,12 @@ class Stack:
 
     def _configure(self, packages: functions.Packages) -> None:
         configuration = functions.service_configuration(
-            self._state.path / "lambda", self._ports["lambda"], self.aws.url, packages, self._connections()
+            self._state.path / "lambda",
+            self._ports["lambda"],
+            self.aws.url,
+            packages,
+            self._connections(),
+            self._pace,
         )
         write(self._functions_file, configuration)
         behind = self.redshift_server.dsn(self.warehouse)

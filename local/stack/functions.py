@@ -7,6 +7,7 @@ import msgspec
 from local.emulator import ACCOUNT, REGION
 from local.lambda_service.configuration import FunctionConfiguration, Schedule, ServiceConfiguration
 from local.postgres import SUPERUSER
+from local.stack.pace import Pace
 from pgevents.settings import Connection, Connections
 
 TRANSFORM = "pgevents-transform"
@@ -17,11 +18,6 @@ BUCKET = "pgevents"
 DEAD_LETTERS = "pgevents-dead-letters"
 HOST = "127.0.0.1"
 
-SWEEP_SECONDS = 10.0
-"""On AWS a minute. Here nobody pays for a sweep, and somebody may be looking."""
-OVERDUE_SECONDS = 30.0
-RETRY_DELAYS_S = (5.0, 15.0)
-"""On AWS one minute and two."""
 TRANSFORM_CONCURRENCY = 4
 WRITER_CONCURRENCY = 1
 """Redshift lets one transaction at a time change a table: more writers would only wait for its lock."""
@@ -53,14 +49,16 @@ def secret_name(database: str) -> str:
     return f"pgevents/{database}"
 
 
-def transform_environment(databases: Databases) -> dict[str, str]:
+def transform_environment(databases: Databases, pace: Pace) -> dict[str, str]:
     """What the transform Lambda reads its settings from."""
     connections = Connections(databases.sources, databases.sinks)
     return {
         "PGEVENTS_CONNECTIONS": msgspec.json.encode(connections).decode(),
         "PGEVENTS_BUCKET": BUCKET,
         "PGEVENTS_WRITER_FUNCTION": WRITER,
-        "PGEVENTS_OVERDUE_SECONDS": f"{OVERDUE_SECONDS:g}",
+        "PGEVENTS_OVERDUE_SECONDS": f"{pace.overdue:g}",
+        "PGEVENTS_MARGIN_SECONDS": f"{pace.margin:g}",
+        "PGEVENTS_PULSE_SECONDS": f"{pace.pulse:g}",
     }
 
 
@@ -73,28 +71,28 @@ def writer_environment(databases: Databases) -> dict[str, str]:
 
 
 def service_configuration(
-    state: Path, port: int, aws: str, packages: Packages, databases: Databases
+    state: Path, port: int, aws: str, packages: Packages, databases: Databases, pace: Pace
 ) -> ServiceConfiguration:
     """Both functions, where their results go, and the schedule of the sweep."""
     transform = FunctionConfiguration(
         name=TRANSFORM,
         package=str(packages.transform),
         handler=TRANSFORM_HANDLER,
-        timeout_s=60.0,
+        timeout_s=pace.transform_timeout,
         memory_mb=512,
-        environment=transform_environment(databases),
+        environment=transform_environment(databases, pace),
         reserved_concurrency=TRANSFORM_CONCURRENCY,
-        retry_delays_s=RETRY_DELAYS_S,
+        retry_delays_s=pace.retries,
     )
     writer = FunctionConfiguration(
         name=WRITER,
         package=str(packages.writer),
         handler=WRITER_HANDLER,
-        timeout_s=120.0,
+        timeout_s=pace.writer_timeout,
         memory_mb=512,
         environment=writer_environment(databases),
         reserved_concurrency=WRITER_CONCURRENCY,
-        retry_delays_s=RETRY_DELAYS_S,
+        retry_delays_s=pace.retries,
         on_success=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{TRANSFORM}",
         on_failure=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{DEAD_LETTERS}",
     )
@@ -102,7 +100,7 @@ def service_configuration(
         state=str(state),
         runtime=str(packages.runtime),
         functions=(transform, writer),
-        schedules=(Schedule(every_s=SWEEP_SECONDS, function=TRANSFORM, payload={"kind": "sweep"}),),
+        schedules=(Schedule(every_s=pace.sweep, function=TRANSFORM, payload={"kind": "sweep"}),),
         port=port,
         region=REGION,
         account=ACCOUNT,

@@ -1,0 +1,1 @@
+"""Benches: `./pgevents bench NAME` runs the module or package NAME of this folder."""
