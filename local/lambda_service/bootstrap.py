@@ -5,6 +5,7 @@ and the runtime folder on its path and nothing else, so it may import the standa
 """
 
 import ctypes
+import importlib.util
 import os
 import signal
 import sys
@@ -26,10 +27,24 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def let_strike(folder: str) -> None:
+    """Have the runtime client call a handler that looks at the strikes that were ordered."""
+    import awslambdaric.bootstrap as runtime  # type: ignore[import-untyped,unused-ignore]
+
+    beside = os.path.join(os.path.dirname(__file__), "striking.py")  # noqa: PTH118, PTH120
+    spec = importlib.util.spec_from_file_location("local_striking", beside)
+    striking = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(striking)  # type: ignore[union-attr]
+    find = runtime._get_handler
+    runtime._get_handler = lambda name: striking.struck_handler(find(name), folder)
+
+
 def main() -> None:
     """Serve invocations of the handler until killed."""
     parent, handler = int(sys.argv[1]), sys.argv[2]
     die_with(parent)
+    if folder := os.environ.pop("LOCAL_STRIKES", ""):
+        let_strike(folder)
     from awslambdaric.__main__ import main as serve  # type: ignore[import-untyped,unused-ignore]
 
     serve(["bootstrap", handler])

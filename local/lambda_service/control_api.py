@@ -5,6 +5,7 @@ GET                   environments                      the processes that live
 GET                   functions/NAME/log                ?lines=100&after=0
 GET, PATCH            functions/NAME/configuration      any fields of FunctionConfiguration but the name
 GET, POST, DELETE     functions/NAME/faults             see faults.Fault
+GET, POST, DELETE     functions/NAME/strikes            see strikes.Strike
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from local.lambda_service.destinations import check_destinations
 from local.lambda_service.events import EventQueue
 from local.lambda_service.faults import Fault
 from local.lambda_service.logs import LogLine
+from local.lambda_service.strikes import Strike
 from pgevents.errors import InputError
 
 PREFIX = "/_pgevents"
@@ -65,6 +67,9 @@ class ControlApi:
             web.get(f"{function}/faults", _answering(self._faults)),
             web.post(f"{function}/faults", _answering(self._add_fault)),
             web.delete(f"{function}/faults", _answering(self._clear_faults)),
+            web.get(f"{function}/strikes", _answering(self._strikes)),
+            web.post(f"{function}/strikes", _answering(self._add_strike)),
+            web.delete(f"{function}/strikes", _answering(self._clear_strikes)),
         ]
 
     async def _stats(self, request: web.Request) -> web.Response:
@@ -108,6 +113,18 @@ class ControlApi:
 
     async def _clear_faults(self, request: web.Request) -> object:
         self._queue(request).function.faults.clear()
+        return []
+
+    async def _strikes(self, request: web.Request) -> object:
+        return self._queue(request).function.strikes.reports()
+
+    async def _add_strike(self, request: web.Request) -> object:
+        strikes = self._queue(request).function.strikes
+        strikes.add(msgspec.json.decode(await request.read(), type=Strike))
+        return strikes.reports()
+
+    async def _clear_strikes(self, request: web.Request) -> object:
+        self._queue(request).function.strikes.clear()
         return []
 
     def _queue(self, request: web.Request) -> EventQueue:

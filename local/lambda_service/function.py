@@ -13,6 +13,7 @@ from local.lambda_service.isolation import LATEST, function_variables
 from local.lambda_service.logs import FunctionLog
 from local.lambda_service.pool import EnvironmentPool
 from local.lambda_service.statistics import Counts, Durations, FunctionStatistics
+from local.lambda_service.strikes import FOLDER_VARIABLE, Strikes
 from pgevents.errors import TransientError
 
 # What a process is told when it starts and cannot be told again.
@@ -37,6 +38,7 @@ class Function:
         self.arn = service.function_arn(configuration.name)
         self.counts = Counts()
         self.faults = Faults()
+        self.strikes = Strikes(Path(service.state).resolve() / "strikes" / configuration.name)
         self.log = FunctionLog(Path(service.state) / "logs" / "lambda" / f"{configuration.name}.log")
         self.service_url = ""
         self._service = service
@@ -132,7 +134,7 @@ class Function:
         variables = function_variables(
             self._service, self.configuration, self.service_url, environment.scratch.resolve()
         )
-        await environment.start(variables)
+        await environment.start({**variables, FOLDER_VARIABLE: str(self.strikes.folder)})
         return environment
 
 

@@ -1,4 +1,4 @@
-"""How fast a stack comes back to what went wrong: as a person who looks on likes it, or as an attack needs it."""
+"""How fast a stack comes back to what went wrong: for somebody who looks on, or for an attack."""
 
 import msgspec
 
@@ -6,12 +6,12 @@ import msgspec
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Times in seconds.
 
-    `sweep`: from one sweep to the next; a minute on AWS, but here nobody pays for one, and somebody may be looking.
-    `overdue`: how long a forwarded batch may take before the sweep sends it again. `retries`: Lambda's pauses
-    before an event's further attempts; one minute and two on AWS. `transform_timeout`, `writer_timeout`: the
-    Lambdas' time limits; `margin`: what a drain leaves of its own. `pulse`: how long a source's session may say
-    nothing before the server ends it, and with it the lock of a drain that is frozen.
-    `settings` are added to those of every PostgreSQL server.
+    `sweep`: from one sweep to the next; a minute on AWS, but here nobody pays for one, and somebody may look.
+    `overdue`: how long a forwarded batch may take before the sweep sends it again.
+    `retries`: Lambda's pauses before an event's further attempts; one minute and two on AWS.
+    `transform_timeout`, `writer_timeout`: the Lambdas' time limits; `margin`: what a drain leaves of its own.
+    `pulse`: how long a source's session may say nothing before the server ends it, and with it the lock of a
+    drain that is frozen. `settings` are added to those of every PostgreSQL server.
     """
 
     sweep: float = 10.0

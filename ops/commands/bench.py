@@ -1,7 +1,7 @@
 """`./pgevents bench NAME`: measurements and attacks, one module of `bench/` each.
 
-A bench is a module or a package there with `SUMMARY`, `arguments(parser)` and `run(args)`, as a command is. It
-imports what is costly within `run`.
+A bench is a module or a package there with `SUMMARY`, `arguments(parser)` and `run(args)`, as a command is.
+It imports what is costly within `run`.
 """
 
 import argparse
