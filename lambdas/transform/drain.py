@@ -15,7 +15,8 @@ from pgevents.batch import Batch
 from pgevents.config import Pipeline, RedshiftSink
 from pgevents.event import Version
 from pgevents.refusals import RefusedChanges
-from transform.outbox import LedgerBatch, Outbox
+from transform.captured import LedgerBatch
+from transform.outbox import Outbox
 from transform.routing import Routed, route_batch
 
 _LAST_LOOK_SECONDS = 3.0

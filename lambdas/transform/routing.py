@@ -19,7 +19,7 @@ from pgevents.errors import TerminalError
 from pgevents.event import ChangeEvent, EventType, Record, Row, Version
 from pgevents.transforms import transform_for
 from pgevents.values import decoder
-from transform.outbox import Dead, LedgerBatch, OutboxRow, TableRows
+from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.targets import Effect, Target
 
 _EVENT_TYPES = {

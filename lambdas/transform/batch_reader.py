@@ -1,0 +1,57 @@
+"""The reading of a batch: its events as the outbox holds them, the same ones every time."""
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from pgevents.errors import PgEventsError
+from transform import copy_text
+from transform.captured import LedgerBatch, OutboxRow, TableRows
+from transform.session import SourceSession
+
+_OWN_FIELDS = 4
+
+
+class BatchReader(SourceSession):
+    """Reads the events of batches."""
+
+    def read(self, batch: LedgerBatch) -> list[TableRows]:
+        """The events of a batch, the same ones at every call until it is applied.
+
+        Raises PgEventsError when they are not all there: something else than this project has taken them.
+        """
+        found = 0
+        for in_place in (True, False):
+            tables = self._tables(batch, in_place)
+            found = sum(len(table.rows) for table in tables)
+            if found == batch.events:
+                return tables
+        raise PgEventsError(
+            f"source {self.source}: batch {batch.batch_id} holds {found} of its {batch.events} events; "
+            "something else has changed the outbox: set the batch's state to 'dead' in pgevents.batch, "
+            "then compare source and targets"
+        )
+
+    def _tables(self, batch: LedgerBatch, in_place: bool) -> list[TableRows]:
+        found: dict[tuple[str, ...], TableRows] = {}
+        for table, key, columns, types, query in self._connection.execute(
+            "select table_name, key, columns, types, query from pgevents.batch_queries(%s, %s)",
+            (batch.batch_id, in_place),
+        ).fetchall():
+            shape = (table, repr(key), repr(columns), repr(types))
+            merged = found.setdefault(shape, TableRows(table, tuple(key), tuple(columns), tuple(types), []))
+            merged.rows.extend(self._copied(query, len(columns)))
+        for merged in found.values():
+            # Both halves of the outbox may hold a part of the batch.
+            merged.rows.sort(key=lambda row: row.seq)
+        return [merged for merged in found.values() if merged.rows]
+
+    def _copied(self, query: str, width: int) -> Iterator[OutboxRow]:
+        statement = sql.SQL("copy ({}) to stdout").format(sql.SQL(query))
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copied = b"".join(bytes(block) for block in copy)
+        middle = _OWN_FIELDS + width
+        for fields in copy_text.rows(copied):
+            op, seq, transaction_id, captured_at = fields[:_OWN_FIELDS]
+            before, after = tuple(fields[_OWN_FIELDS:middle]), tuple(fields[middle:])
+            yield OutboxRow(str(op), int(str(seq)), int(str(transaction_id)), str(captured_at), before, after)
