@@ -1,0 +1,76 @@
+"""A project of its own for a bench: the Lambdas of this one, without its transforms, over the bench's tables."""
+
+import shutil
+from pathlib import Path
+
+from local.programs.environment import PROJECT
+
+SOURCE = "accounts"
+
+TABLES = """
+create table public.entry (
+    entry_id bigint primary key, amount numeric(20, 4) not null, note text, tags text[], extra jsonb,
+    made_at timestamptz not null default clock_timestamp()
+);
+create table public.wide (
+    k1 integer, k2 text, c_bool boolean, c_small smallint, c_big bigint, c_real real, c_double double precision,
+    c_uuid uuid, c_date date, c_bytea bytea, c_interval interval, primary key (k1, k2)
+);
+create table public.scratch (scratch_id bigint primary key, note text);
+create table public.document (document_id bigint primary key, body jsonb not null);
+create table public.blob (blob_id bigint primary key, body text not null);
+"""
+
+PIPELINE = """
+[sources.accounts]
+doorbell = "invoke"
+[[sources.accounts.tables]]
+table = "public.entry"
+[[sources.accounts.tables]]
+table = "public.wide"
+[[sources.accounts.tables]]
+table = "public.scratch"
+[[sources.accounts.tables]]
+table = "public.document"
+[[sources.accounts.tables]]
+table = "public.blob"
+
+[sinks.replica]
+type = "postgres"
+[sinks.archive]
+type = "s3"
+[sinks.warehouse]
+type = "redshift"
+
+[[routes]]
+table = "accounts.public.entry"
+sinks = ["replica", "archive", "warehouse"]
+mode = "both"
+[[routes]]
+table = "accounts.public.wide"
+sinks = ["replica", "archive", "warehouse"]
+[[routes]]
+table = "accounts.public.scratch"
+sinks = ["replica", "archive", "warehouse"]
+[[routes]]
+table = "accounts.public.document"
+sinks = ["replica", "archive", "warehouse"]
+[[routes]]
+table = "accounts.public.blob"
+sinks = ["replica", "archive"]
+"""
+# A blob of 40 MB is more than any type of Redshift holds.
+
+
+def make_project(folder: Path) -> Path:
+    """Makes the project in an empty folder."""
+    shutil.copytree(PROJECT / "lambdas", folder / "lambdas", ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (folder / "lambdas" / "transform" / "transforms").glob("[a-z]*.py"):
+        module.unlink()
+    (folder / "local" / "databases").mkdir(parents=True)
+    (folder / "local" / "databases" / f"{SOURCE}.sql").write_text(TABLES)
+    (folder / "local" / "lambda_service").mkdir()
+    for lock in PROJECT.glob("local/lambda_service/requirements.*"):
+        shutil.copy(lock, folder / "local" / "lambda_service")
+    (folder / "pipeline.toml").write_text(PIPELINE)
+    return folder
