@@ -1,0 +1,1 @@
+"""Faults that strike a running pipeline, the traffic beside them, and the verdict afterwards."""
