@@ -48,6 +48,7 @@ def install(connection: psycopg.Connection, name: str, source: Source, wake: Wak
         _hold_still(connection, source.tables)
         migrations = migrate(connection)
         _set(connection, name, source.doorbell, wake)
+        connection.execute("select pgevents.keep_identity()")
         ended = _end_captures(connection, {table.table for table in source.tables})
         captured = _capture(connection, source.tables)
         _follow_ddl(connection)
@@ -142,5 +143,5 @@ select n.nspname, c.relname
 from pgevents.captured_table as t
 inner join pg_class as c on c.oid = t.relation
 inner join pg_namespace as n on n.oid = c.relnamespace
-where t.ended is null
+where t.ended is null and c.relkind in ('r', 'p')
 """
