@@ -17,7 +17,10 @@ class Redshift(msgspec.Struct, frozen=True):
 
 
 class Endpoints(msgspec.Struct, frozen=True):
-    """Every part of a running pipeline: DSNs and URLs."""
+    """Every part of a running pipeline: DSNs and URLs.
+
+    `environment` is that of infra/environments.py when the pipeline runs on AWS, empty when it does here.
+    """
 
     sources: dict[str, str]
     postgres: str
@@ -26,6 +29,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     console: str
     aws: str = ""
     bucket: str = ""
+    environment: str = ""
 
 
 def read_endpoints(state: Path) -> Endpoints:
