@@ -40,9 +40,12 @@ class Finisher:
 
     def run(self, stop: Event) -> None:
         """Until told to stop; then it finishes whatever is left. Raises SourceGone."""
-        while not stop.wait(_POLL_SECONDS):
-            self.turn()
-        self.finish_all()
+        try:
+            while not stop.wait(_POLL_SECONDS):
+                self.turn()
+            self.finish_all()
+        finally:
+            self._session.close()
 
     def turn(self, all_of_them: bool = False) -> int:
         """Finishes those whose time has come; how many are left."""

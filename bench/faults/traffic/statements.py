@@ -10,7 +10,10 @@ from bench.faults.traffic.steps import Copy, Parameter, Statement, Step
 
 Make = Callable[[Random], list[Step]]
 
-_KINDS: list[tuple[Make, int]] = []
+KINDS: list[tuple[Make, int]] = []
+"""Every kind with its weight."""
+
+
 _HOT_KEYS = 40
 _MANY_ROWS = 40
 
@@ -19,7 +22,7 @@ def kind(weight: int) -> Callable[[Make], Make]:
     """Registers a kind of statement; a higher weight makes it more frequent."""
 
     def register(make: Make) -> Make:
-        _KINDS.append((make, weight))
+        KINDS.append((make, weight))
         return make
 
     return register
@@ -27,14 +30,9 @@ def kind(weight: int) -> Callable[[Make], Make]:
 
 def some(random: Random) -> list[Step]:
     """One kind, chosen by chance: the one or few steps that belong together."""
-    makes, weights = zip(*_KINDS, strict=True)
+    makes, weights = zip(*KINDS, strict=True)
     make: Make = random.choices(makes, weights)[0]
     return make(random)
-
-
-def names() -> list[str]:
-    """The kinds that there are."""
-    return [make.__name__ for make, _ in _KINDS]
 
 
 def huge(random: Random, rows: int) -> list[Step]:

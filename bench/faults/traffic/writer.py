@@ -56,13 +56,15 @@ class Writer:
 
         Raises SourceGone when the source did not come back.
         """
-        for transaction in transactions(self._seed, self._number, huge_every, huge_rows):
-            if self.written.changes >= changes or stop.is_set():
-                break
-            self.carry_out(transaction)
-            if pause_seconds:
-                stop.wait(pause_seconds)
-        self._session.close()
+        try:
+            for transaction in transactions(self._seed, self._number, huge_every, huge_rows):
+                if self.written.changes >= changes or stop.is_set():
+                    break
+                self.carry_out(transaction)
+                if pause_seconds:
+                    stop.wait(pause_seconds)
+        finally:
+            self._session.close()
 
     def carry_out(self, transaction: Transaction) -> Outcome:
         """Runs one transaction to its end; what became of it, looked up where its answer was lost."""
