@@ -8,7 +8,7 @@ import boto3
 import psycopg
 from psycopg import sql as postgres_sql
 
-from bench.faults.traffic.judge import Finding, Kept, judge_history, judge_source
+from bench.faults.traffic.judging import Finding, Kept, judge_history, judge_source
 from bench.faults.traffic.record import Record
 from bench.faults.traffic.tables import TABLES, TrafficTable, target_name
 from ops.comparison.redshift import open_redshift

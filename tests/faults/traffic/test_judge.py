@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.faults.traffic.judge import Kept, judge_history, judge_source, table_of
+from bench.faults.traffic.judging import Kept, judge_history, judge_source, table_of
 from bench.faults.traffic.record import Record, RowChange, SourceRecord
 
 TABLE, SETTLING = table_of("account"), table_of("seat")

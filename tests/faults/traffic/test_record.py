@@ -20,7 +20,7 @@ from bench.faults.traffic import (
     judge_source,
     run,
 )
-from bench.faults.traffic.judge import Kept
+from bench.faults.traffic.judging import Kept
 from bench.faults.traffic.record import RowChange
 from bench.faults.traffic.tables import TrafficTable
 from local.postgres import PostgresServer, free_port

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from bench.faults.traffic.judge import Kept
+from bench.faults.traffic.judging import Kept
 from bench.faults.traffic.record import Key
 from bench.faults.traffic.tables import TABLES, TrafficTable
 
