@@ -21,6 +21,7 @@ _CONFLICT_CODES = frozenset(
         "42P06",
         "42P07",
         "42710",
+        "42701",  # or added one column
     )
 )
 _MISSING_CODES = frozenset(("42P01", "42703", "3F000"))  # table, column, schema

@@ -1,4 +1,4 @@
-"""The redshift_writer Lambda: takes a batch, applies it to Redshift, answers when it was applied."""
+"""The redshift_writer Lambda: takes a batch, applies it to Redshift, answers what became of it."""
 
 import base64
 import os
@@ -11,14 +11,17 @@ import msgspec
 from pgevents import log
 from pgevents.batch import Batch, decode
 from pgevents.config import Pipeline, RedshiftSink, load
-from pgevents.errors import InputError, TransientError
+from pgevents.errors import InputError, SourceReplaced, TerminalError, TransientError
+from pgevents.identity import BatchIdentity, identity
 from pgevents.refusals import RefusedChanges
 from pgevents.settings import WriterSettings
 from redshift_writer.connect import Sessions
+from redshift_writer.purge import Purge, Purged
 from redshift_writer.writer import Applied, Writer
 
-_MOST_REFUSALS = 100
-"""In one answer, which has to fit beside the batch into the megabyte of a destination's record."""
+_MOST_ANSWER_BYTES = 64 * 1024
+"""An answer has to fit beside the batch into the megabyte of a destination's record."""
+_MOST_REASON_LENGTH = 2_000
 
 
 class BatchEvent(msgspec.Struct, frozen=True):
@@ -33,6 +36,14 @@ class BatchEvent(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class PurgeEvent(msgspec.Struct, frozen=True):
+    """What a sweep sends now and then: tombstones below this version have done their service."""
+
+    kind: Literal["purge"]
+    source: str
+    below: int
+
+
 class RedshiftWriter:
     """Everything that outlives an invocation: the sink of pipeline.toml and the writer for it."""
 
@@ -42,35 +53,86 @@ class RedshiftWriter:
             raise InputError("pipeline.toml has no sink of type redshift for this Lambda to write to")
         self._name, sink = next(iter(sinks.items()))
         schema = sink.schema if isinstance(sink, RedshiftSink) else "public"
-        self._writer = Writer(Sessions(settings.redshift, _read_secret), schema, pipeline.policies)
+        sessions = Sessions(settings.redshift, _read_secret)
+        self._pipeline = pipeline
+        self._writer = Writer(sessions, schema, pipeline.policies)
+        self._purge = Purge(sessions, schema)
 
     def apply(self, event: BatchEvent) -> dict[str, Any]:
         """Applies the batch that an event brings; the answer that goes to the on-success destination.
 
-        Changes that Redshift can never take are an answer too: the transform Lambda makes dead letters of
-        them and sends the rest again. Raises TransientError and TerminalError as `Writer.apply` does.
+        What Redshift can never take is an answer too, since to try the same again is of no use: changes that
+        it refuses (the transform Lambda makes dead letters of them and sends the rest again), a batch that it
+        refuses as a whole, and a source that was replaced. Raises TransientError as `Writer.apply` does.
         """
         started = time.monotonic()
         batch = _batch_of(event).for_sink(self._name)
         try:
             applied = self._writer.apply(batch)
         except RefusedChanges as refused:
-            log.error("refused", source=batch.source, batch_id=batch.batch_id, error=str(refused))
-            return _refused(batch, refused)
+            log.error(
+                "refused",
+                source=batch.source,
+                batch_id=batch.batch_id,
+                error=str(refused)[:_MOST_REASON_LENGTH],
+            )
+            return _answer("refused", batch, refused=_refusals(refused))
+        except SourceReplaced as replaced:
+            log.error("replaced", source=batch.source, batch_id=batch.batch_id, error=str(replaced))
+            return _answer("replaced", batch, found=_told(replaced.found))
+        except TerminalError as failed:
+            log.error(
+                "failed",
+                source=batch.source,
+                batch_id=batch.batch_id,
+                error=str(failed)[:_MOST_REASON_LENGTH],
+            )
+            return _answer("failed", batch, error=str(failed)[:_MOST_REASON_LENGTH])
         _log(batch, applied, started)
-        return {
-            "kind": "applied",
-            "source": batch.source,
-            "batch_id": batch.batch_id,
-            "applied_at": applied.applied_at,
-            "counts": msgspec.to_builtins(applied.counts),
+        newest = _told(applied.newest) if applied.newest else None
+        counts = msgspec.to_builtins(applied.counts)
+        return _answer("applied", batch, applied_at=applied.applied_at, counts=counts, newest=newest)
+
+    def purge(self, event: PurgeEvent) -> dict[str, Any]:
+        """Deletes old tokens of a source, and the tombstones of its targets below a version.
+
+        Raises TransientError.
+        """
+        routes = [route for route in self._pipeline.routes if self._name in route.sinks]
+        targets = {
+            route.target_name
+            for route in routes
+            if route.mode != "history" and route.table.partition(".")[0] == event.source
         }
+        purged: Purged = self._purge.run(event.source, event.below, sorted(targets))
+        log.info("purged", source=event.source, below=event.below, **msgspec.to_builtins(purged))
+        return {"kind": "purged", "source": event.source, **msgspec.to_builtins(purged)}
 
 
-def _refused(batch: Batch, refused: RefusedChanges) -> dict[str, Any]:
-    """The answer for a batch of which nothing was applied; further refusals are found when the rest comes."""
-    named = [{"version": each.version, "reason": str(each)} for each in refused.refusals[:_MOST_REFUSALS]]
-    return {"kind": "refused", "source": batch.source, "batch_id": batch.batch_id, "refused": named}
+def _answer(kind: str, batch: Batch, **more: object) -> dict[str, Any]:
+    """An answer about a batch, with all that tells it from every other one."""
+    return {"kind": kind, "source": batch.source, **_told(identity(batch)), **more}
+
+
+def _told(batch: BatchIdentity) -> dict[str, Any]:
+    return {
+        "batch_id": batch.batch_id,
+        "epoch": batch.epoch,
+        "opened_at": batch.opened_at.isoformat(timespec="microseconds") if batch.opened_at else None,
+    }
+
+
+def _refusals(refused: RefusedChanges) -> list[dict[str, Any]]:
+    """As many as fit into the answer, at least one; the others are found when the rest comes."""
+    named: list[dict[str, Any]] = []
+    size = 0
+    for each in refused.refusals:
+        told = {"version": each.version, "reason": str(each)[:_MOST_REASON_LENGTH]}
+        size += len(msgspec.json.encode(told))
+        if named and size > _MOST_ANSWER_BYTES:
+            break
+        named.append(told)
+    return named
 
 
 def _log(batch: Batch, applied: Applied, started: float) -> None:
@@ -128,16 +190,23 @@ _redshift_writer: RedshiftWriter | None = None
 
 
 def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Lambda's entry point: `{"kind": "batch", "source", "batch_id", "encoding", ...}`.
+    """Lambda's entry point: `{"kind": "batch", "source", "batch_id", "encoding", ...}`, or
+    `{"kind": "purge", "source", "below"}`.
 
     Raises InputError for anything else.
     """
     global _redshift_writer
+    asked: BatchEvent | PurgeEvent
     try:
-        batch_event = msgspec.convert(event, BatchEvent)
+        if isinstance(event, dict) and event.get("kind") == "purge":
+            asked = msgspec.convert(event, PurgeEvent)
+        else:
+            asked = msgspec.convert(event, BatchEvent)
     except msgspec.ValidationError as error:
         raise InputError(f"event is no batch: {error}: {str(event)[:200]}") from error
     if _redshift_writer is None:
         pipeline = load(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "pipeline.toml")
         _redshift_writer = RedshiftWriter(WriterSettings.read(os.environ), pipeline)
-    return _redshift_writer.apply(batch_event)
+    if isinstance(asked, PurgeEvent):
+        return _redshift_writer.purge(asked)
+    return _redshift_writer.apply(asked)

@@ -24,13 +24,14 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class ServerError(Exception):
-    """The server refused a statement. `code` is the SQLSTATE."""
+    """The server refused a statement. `code` is the SQLSTATE, `done` how many of its message ran before."""
 
-    def __init__(self, code: str, message: str, detail: str = "") -> None:
+    def __init__(self, code: str, message: str, detail: str = "", done: int = 0) -> None:
         super().__init__(f"{message} ({code})" + (f": {' '.join(detail.split())}" if detail else ""))
         self.code = code
         self.message = message
         self.detail = detail
+        self.done = done
 
 
 class ConnectionLost(Exception):
@@ -96,7 +97,7 @@ class Wire:
             elif kind == b"C":
                 result.counts.append(_count(body))
             elif kind == b"E" and failure is None:
-                failure = _server_error(body)
+                failure = _server_error(body, done=len(result.counts))
             elif kind == b"Z":
                 self.in_transaction = body != b"I"
                 if failure is not None:
@@ -145,6 +146,6 @@ def _count(body: bytes) -> int:
     return int(last) if last.isdigit() else 0
 
 
-def _server_error(body: bytes) -> ServerError:
+def _server_error(body: bytes, done: int) -> ServerError:
     fields = {field[:1]: field[1:].decode(errors="replace") for field in body.split(b"\0") if field}
-    return ServerError(fields.get(b"C", ""), fields.get(b"M", ""), fields.get(b"D", ""))
+    return ServerError(fields.get(b"C", ""), fields.get(b"M", ""), fields.get(b"D", ""), done)

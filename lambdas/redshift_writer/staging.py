@@ -3,7 +3,8 @@
 Every value is checked on the way, so that what Redshift would refuse is known by table, column and key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,13 +54,15 @@ def stage(number: int, table: TableChanges, shape: Shape, policies: Policies, qu
     Raises RefusedChanges with table, column and key of every change that cannot go.
     """
     truncated, newest = newest_by_key(table)
-    rows = list(newest.values()) if table.mode == "mirror" else _distinct(table)
+    rows = _changes_to_stage(table, newest)
     kept = {id(change) for change in newest.values()}
     name = quoted(f"pgevents_stage_{number}")
     statements: list[bytes] = []
     if rows:
         rendered = _Renderer(table, shape, policies, quoting).render(rows, kept)
-        statements = [_create(name, table, shape).encode(), *_inserts(name, table, rendered)]
+        head = insert_head(name, table)
+        inserts = (head + b",".join(part) for part in parts(rendered, STATEMENT_BYTES - len(head)))
+        statements = [_create(name, table, shape).encode(), *inserts]
     return Staged(
         name=name,
         table=table,
@@ -71,6 +74,27 @@ def stage(number: int, table: TableChanges, shape: Shape, policies: Policies, qu
         first_version=min((change.version for change in rows), default=0),
         truncated=truncated,
     )
+
+
+class StagedRow(NamedTuple):
+    """A change as it stands in the staging table. `newest`: no later change of its key is in the batch."""
+
+    change: Change
+    sql: bytes
+    newest: bool
+
+
+def staged_rows(table: TableChanges, shape: Shape, policies: Policies, quoting: Quoting) -> list[StagedRow]:
+    """The rows that `stage` writes for the same arguments, one by one, in its order."""
+    _, newest = newest_by_key(table)
+    changes = _changes_to_stage(table, newest)
+    kept = {id(change) for change in newest.values()}
+    rendered = _Renderer(table, shape, policies, quoting).render(changes, kept)
+    return [StagedRow(change, row, id(change) in kept) for change, row in zip(changes, rendered, strict=True)]
+
+
+def _changes_to_stage(table: TableChanges, newest: Mapping[Values, Change]) -> list[Change]:
+    return list(newest.values()) if table.mode == "mirror" else _distinct(table)
 
 
 def _distinct(table: TableChanges) -> list[Change]:
@@ -153,24 +177,27 @@ def _create(name: Sql, table: TableChanges, shape: Shape) -> Sql:
     )
 
 
-def _inserts(name: Sql, table: TableChanges, rows: list[bytes]) -> Iterator[bytes]:
-    """Multi-row inserts of at most STATEMENT_BYTES each, unless one row alone is longer."""
-    columns = listed(column.name for column in table.columns)
-    head = sql(
+def insert_head(name: Sql, table: TableChanges) -> bytes:
+    """What stands before the rows of an insert into a staging table."""
+    return sql(
         'insert into {name} ({columns}, "_version", "_deleted", "_newest") values ',
         name=name,
-        columns=columns,
+        columns=listed(column.name for column in table.columns),
     ).encode()
+
+
+def parts(rows: Sequence[bytes], most: int) -> Iterator[list[bytes]]:
+    """Rows in runs of at most so many bytes, commas included, unless one row alone is longer."""
     gathered: list[bytes] = []
-    size = len(head)
+    size = 0
     for row in rows:
-        if gathered and size + len(row) + 1 > STATEMENT_BYTES:
-            yield head + b",".join(gathered)
-            gathered, size = [], len(head)
+        if gathered and size + len(row) + 1 > most:
+            yield gathered
+            gathered, size = [], 0
         gathered.append(row)
         size += len(row) + 1
     if gathered:
-        yield head + b",".join(gathered)
+        yield gathered
 
 
 def messages(statements: list[bytes]) -> Iterator[list[bytes]]:

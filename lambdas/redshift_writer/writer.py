@@ -10,15 +10,24 @@ import msgspec
 
 from pgevents.batch import Batch
 from pgevents.config import Policies
-from pgevents.errors import TerminalError, TransientError
+from pgevents.errors import SourceReplaced, TerminalError, TransientError
+from pgevents.identity import BatchIdentity, identity
+from pgevents.refusals import RefusedChanges
 from redshift_writer.connect import Session, Sessions
-from redshift_writer.control_tables import create, open_transaction, record_applied, record_truncation
+from redshift_writer.control_tables import (
+    create,
+    open_transaction,
+    record_applied,
+    record_truncation,
+    timestamp,
+)
 from redshift_writer.failures import meaning_of
 from redshift_writer.identifiers import folded
 from redshift_writer.merge import Step, merge
+from redshift_writer.probes import Planned, find_refused
 from redshift_writer.shapes import Shape, Shapes
 from redshift_writer.simple_query import ConnectionLost, ServerError
-from redshift_writer.sql import Sql, sql
+from redshift_writer.sql import Sql
 from redshift_writer.staging import Staged, messages, stage
 
 MOST_ATTEMPTS = 8
@@ -43,7 +52,8 @@ class Counts(msgspec.Struct):
 class Applied(msgspec.Struct, frozen=True):
     """A batch that took effect. `first` is False when it had done so before, and nothing was done now.
 
-    `applied_at` is ISO 8601 in UTC, taken right after the COMMIT.
+    `applied_at` is ISO 8601 in UTC, taken right after the COMMIT. `newest` is the newest batch of its source
+    that had taken effect before it: only the source can tell whether it knows that one.
     """
 
     applied_at: str
@@ -51,6 +61,15 @@ class Applied(msgspec.Struct, frozen=True):
     counts: Counts
     attempts: int
     round_trips: int
+    newest: BatchIdentity | None = None
+
+
+class StatementFailed(ServerError):
+    """The server refused this statement of a batch's transaction."""
+
+    def __init__(self, error: ServerError, statement: Planned) -> None:
+        super().__init__(error.code, error.message, error.detail, error.done)
+        self.statement = statement
 
 
 class Writer:
@@ -68,16 +87,19 @@ class Writer:
         self._policies = policies
         self._pause = pause
         self._shapes = Shapes(schema)
+        self._unexplained = 0
 
     def apply(self, batch: Batch) -> Applied:
         """Makes the batch take effect once, however often it is called.
 
-        Raises TransientError when Redshift could not be reached or was too busy, TerminalError when changes
-        can never be taken as they are.
+        Raises TransientError when Redshift could not be reached or was too busy, RefusedChanges with the
+        changes that can never be taken, TerminalError for a refusal that is no single change's fault, and
+        SourceReplaced when another batch has taken effect under this one's number.
         """
+        self._unexplained = 0
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
-                return self._attempt(batch, attempt)
+                return self._attempt_explained(batch, attempt)
             except (ConnectionLost, TransientError) as error:
                 # Perhaps the COMMIT was done before the connection broke: the token tells.
                 self._sessions.drop()
@@ -87,7 +109,7 @@ class Writer:
                 self._shapes.forget()
                 self._recover(batch, error)
                 failure = error
-            except TerminalError:
+            except (TerminalError, SourceReplaced):
                 self._sessions.rollback()
                 self._shapes.forget()
                 raise
@@ -108,7 +130,10 @@ class Writer:
                     {name for name in targets if folded(name) in error.message} or targets
                 )
             case "refused":
-                _refuse(batch, error)
+                # Once more before it is said: what was refused may have been taken out of the way meanwhile.
+                self._unexplained += 1
+                if self._unexplained > 1:
+                    _refuse(batch, error)
             case "unavailable":
                 self._sessions.drop()
                 raise TransientError(
@@ -124,6 +149,20 @@ class Writer:
             if meaning_of(error) != "conflict":
                 raise TransientError(f"cannot make the tables in schema {self._schema}: {error}") from error
 
+    def _attempt_explained(self, batch: Batch, attempt: int) -> Applied:
+        """An attempt; when it fails for its values, raises RefusedChanges if some changes are why."""
+        try:
+            return self._attempt(batch, attempt)
+        except StatementFailed as failed:
+            if meaning_of(failed) == "refused":
+                self._sessions.rollback()
+                refused = find_refused(
+                    self._sessions.get(), self._schema, failed.statement, failed, self._policies
+                )
+                if refused:
+                    raise RefusedChanges(refused) from failed
+            raise
+
     def _attempt(self, batch: Batch, attempt: int) -> Applied:
         session = self._sessions.get()
         trips_before = session.wire.round_trips
@@ -131,16 +170,18 @@ class Writer:
         # Rendered before the lock is taken, where possible: nobody waits for it.
         staged = self._stage(batch, shapes, session) if shapes is not None else None
         opening = open_transaction(session, self._schema, batch)
-        if opening.applied_at is not None:
+        newest = opening.newest.batch if opening.newest else None
+        if opening.token is not None:
+            if opening.token.batch.contradicts(identity(batch)):
+                raise SourceReplaced("redshift", batch.source, batch.batch_id, opening.token.batch)
             self._sessions.rollback()
-            return Applied(
-                opening.applied_at, False, Counts(), attempt, session.wire.round_trips - trips_before
-            )
+            trips = session.wire.round_trips - trips_before
+            return Applied(_iso(opening.token.applied_at), False, Counts(), attempt, trips, newest)
         if staged is None:
             staged = self._stage(batch, self._shapes.ensure(session, batch.tables), session)
         counts = self._write(session, batch, staged, opening.truncated)
-        applied_at = datetime.now(UTC).isoformat(timespec="microseconds")
-        return Applied(applied_at, True, counts, attempt, session.wire.round_trips - trips_before)
+        trips = session.wire.round_trips - trips_before
+        return Applied(_iso(datetime.now(UTC)), True, counts, attempt, trips, newest)
 
     def _stage(self, batch: Batch, shapes: dict[str, Shape], session: Session) -> list[Staged]:
         return [
@@ -151,23 +192,22 @@ class Writer:
     def _write(
         self, session: Session, batch: Batch, staged: list[Staged], truncated: dict[str, int]
     ) -> Counts:
-        moment = _timestamp(datetime.now(UTC))
-        statements: list[bytes] = []
-        counted: dict[int, str] = {}
+        moment = timestamp(datetime.now(UTC))
+        planned: list[Planned] = []
         for one in staged:
-            statements += one.statements
-            for step in self._merge(session, one, truncated, moment):
-                if step.counts:
-                    counted[len(statements)] = step.counts
-                statements.append(step.sql.encode())
-        statements.append(record_applied(session, self._schema, batch, moment).encode())
-        statements.append(b"commit")
-        results: list[int] = []
-        for message in messages(statements):
-            results += session.run(b"; ".join(message)).counts
+            planned += [Planned(text, one if number else None, "", number - 1)
+                        for number, text in enumerate(one.statements)]  # fmt: skip
+            planned += [
+                Planned(step.sql.encode(), one if step.counts else None, step.counts)
+                for step in self._merge(session, one, truncated, moment)
+            ]
+        planned.append(Planned(record_applied(session, self._schema, batch, moment).encode()))
+        planned.append(Planned(b"commit"))
+        results = _run_all(session, planned)
         counts = Counts()
-        for position, name in counted.items():
-            setattr(counts, name, getattr(counts, name) + results[position])
+        for statement, rows in zip(planned, results, strict=True):
+            if statement.counts:
+                setattr(counts, statement.counts, getattr(counts, statement.counts) + rows)
         return counts
 
     def _merge(self, session: Session, staged: Staged, truncated: dict[str, int], moment: Sql) -> list[Step]:
@@ -183,15 +223,34 @@ class Writer:
         return steps
 
 
+def _run_all(session: Session, planned: list[Planned]) -> list[int]:
+    """Runs statements in as few messages as they fit into; the row count of each. Raises StatementFailed."""
+    results: list[int] = []
+    for message in messages([statement.sql for statement in planned]):
+        try:
+            results += session.run(b"; ".join(message)).counts
+        except ServerError as error:
+            raise StatementFailed(error, planned[len(results) + error.done]) from error
+    return results
+
+
 def _refuse(batch: Batch, error: ServerError) -> NoReturn:
     targets = ", ".join(sorted({table.target for table in batch.tables}))
+    statement = f", in {_spelled(error.statement)}" if isinstance(error, StatementFailed) else ""
     raise TerminalError(
-        f"Redshift refuses a value in batch {batch.batch_id} of {batch.source} for {targets}: {error}"
+        f"Redshift refuses batch {batch.batch_id} of {batch.source} for {targets}{statement}: {error}. "
+        "No single change is why: look at the tables' own constraints and columns in Redshift; the batch is "
+        "sent again until it is taken"
     ) from error
 
 
-def _timestamp(moment: datetime) -> Sql:
-    return sql("timestamp '{moment}'", moment=Sql(moment.strftime("%Y-%m-%d %H:%M:%S.%f")))
+def _spelled(statement: Planned) -> str:
+    """The beginning of a statement, before its values."""
+    return repr(statement.sql[:80].partition(b"(")[0].decode(errors="replace").strip())
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
 
 
 def _pause_seconds(attempt: int) -> float:

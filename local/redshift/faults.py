@@ -6,19 +6,30 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from local.redshift.refusals import SERIALIZATION, SNAPSHOT_CONFLICT, Refusal
+from local.redshift.refusals import SERIALIZATION, SNAPSHOT_CONFLICT, VALUE_REFUSED, Refusal
 
 Kind = Literal[
-    "serialization", "snapshot_conflict", "drop_before", "drop_after", "delay", "refuse_connection"
+    "serialization",
+    "snapshot_conflict",
+    "refuse_value",
+    "drop_before",
+    "drop_after",
+    "delay",
+    "refuse_connection",
 ]
-ERRORS: dict[str, Refusal] = {"serialization": SERIALIZATION, "snapshot_conflict": SNAPSHOT_CONFLICT}
+ERRORS: dict[str, Refusal] = {
+    "serialization": SERIALIZATION,
+    "snapshot_conflict": SNAPSHOT_CONFLICT,
+    "refuse_value": VALUE_REFUSED,
+}
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What shall go wrong, and when.
 
-    kind: `serialization` (error 1023) and `snapshot_conflict` fail the statement; `drop_before` and
-    `drop_after` end the connection before the statement runs, or when it has run and its client does not
+    kind: `serialization` (error 1023) and `snapshot_conflict` fail the statement; `refuse_value` does so as
+    for a value that its column cannot take (with `count` null: such a value stays refused); `drop_before`
+    and `drop_after` end the connection before the statement runs, or when it has run and its client does not
     know yet; `delay` waits `seconds` before it; `refuse_connection` hangs up on a new client.
     match: a regular expression that is searched in the statement's text, case ignored.
     skip, count: leaves the first `skip` matches alone, strikes `count` of the next ones (None: all of them).

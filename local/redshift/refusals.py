@@ -47,6 +47,7 @@ SERIALIZATION = Refusal(
     "Serializable isolation violation on table - 100167, transactions forming the cycle are: 1, 2 (pid:1)",
 )
 SNAPSHOT_CONFLICT = Refusal("XX000", "could not complete because of conflict with concurrent transaction")
+VALUE_REFUSED = Refusal("22P02", "Invalid value in an insert (a fault of this stand-in for Redshift)")
 STRING_TOO_LONG = Refusal(
     "XX000",
     "Value too long for character type",

@@ -11,11 +11,14 @@ import pytest
 
 from local.emulator import Emulator
 from local.postgres import free_port
-from pgevents.batch import Batch, encode
+from local.redshift import Fault
+from pgevents.batch import Batch, Change, Column, TableChanges, encode
 from pgevents.errors import InputError, TerminalError, TransientError
 from redshift_writer import handler
 from tests.integration.redshift_writer.changes import account, delete, insert
 from tests.integration.redshift_writer.conftest import Target
+
+OPENED = "2026-01-01T00:00:00.000000+00:00"
 
 PIPELINE = """
 [sources.accounts]
@@ -78,6 +81,9 @@ def test_batch_in_the_event_is_applied_logged_and_answered(
         "kind": "applied",
         "source": "accounts",
         "batch_id": 7,
+        "epoch": 1,
+        "opened_at": OPENED,
+        "newest": None,
         "counts": {"inserted": 1, "deleted": 1, "truncated": 0, "stale": 0, "recorded": 0},
     }
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -160,6 +166,82 @@ def test_batch_in_s3_is_read_from_there(target: Target, environment: Path, bucke
 def test_event_that_is_no_batch_is_refused(environment: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="event is no batch|not base64"):
         handler.handle(wrong, None)
+
+
+def test_what_the_server_refuses_is_an_answer_with_the_identity_of_the_batch(
+    target: Target, environment: Path
+) -> None:
+    target.warehouse.control.arm(Fault("refuse_value", match="^insert.*poison", count=None))
+    answer = handler.handle(event(batch(4, account(insert(1, 1, "a"), insert(2, 2, "poison")))), None)
+    [named] = answer.pop("refused")
+    assert (named["version"], "account (id=2)" in named["reason"]) == (2, True)
+    assert answer == {
+        "kind": "refused", "source": "accounts", "batch_id": 4, "epoch": 1, "opened_at": OPENED
+    }  # fmt: skip
+
+
+def test_answer_with_refusals_fits_beside_the_batch_however_long_the_keys_are(
+    target: Target, environment: Path
+) -> None:
+    target.warehouse.control.arm(Fault("refuse_value", match="^insert.*poison", count=None))
+    table = TableChanges(
+        "wide",
+        "mirror",
+        ("warehouse",),
+        ("id",),
+        (Column("id", "text"),),
+        [Change("INSERT", n, (f"poison {n} " + "x" * 50_000,)) for n in range(1, 90)]
+        + [Change("INSERT", 100, ("fine",))],
+    )
+    answer = handler.handle(event(batch(4, table)), None)
+    assert 1 < len(answer["refused"]) < 90
+    assert len(json.dumps(answer)) < 70_000
+
+
+def test_refusal_of_no_single_change_is_an_answer_too(target: Target, environment: Path) -> None:
+    target.warehouse.control.arm(Fault("refuse_value", match="^commit", count=None))
+    answer = handler.handle(event(batch(4, account(insert(1, 1, "a")))), None)
+    assert "No single change is why" in answer.pop("error")
+    assert answer == {
+        "kind": "failed", "source": "accounts", "batch_id": 4, "epoch": 1, "opened_at": OPENED
+    }  # fmt: skip
+
+
+def test_other_batch_under_the_same_number_is_answered_and_not_applied(
+    target: Target, environment: Path
+) -> None:
+    import msgspec
+
+    handler.handle(event(batch(4, account(insert(1, 1, "lost")))), None)
+    other = msgspec.structs.replace(
+        batch(4, account(insert(2, 1, "restored"))), opened_at="2026-01-02T00:00:00+00:00"
+    )
+    assert handler.handle(event(other), None) == {
+        "kind": "replaced",
+        "source": "accounts",
+        "batch_id": 4,
+        "epoch": 1,
+        "opened_at": "2026-01-02T00:00:00.000000+00:00",
+        "found": {"batch_id": 4, "epoch": 1, "opened_at": OPENED},
+    }
+    assert target.read("select id, name from {s}.account") == [(1, "lost")]
+
+
+def test_answer_tells_the_newest_batch_that_was_there(target: Target, environment: Path) -> None:
+    for number in (3, 9, 5):
+        newest = handler.handle(event(batch(number, account(insert(1, 1, "a")))), None)["newest"]
+    assert newest == {"batch_id": 9, "epoch": 1, "opened_at": OPENED}
+
+
+def test_purge_goes_to_the_targets_of_its_source(target: Target, environment: Path) -> None:
+    handler.handle(event(batch(4, account(insert(1, 1, "a"), delete(2, 2), delete(9, 3)))), None)
+    asked = {"kind": "purge", "source": "certificates", "below": 9}
+    assert handler.handle(asked, None)["tombstones"] == 0
+    assert handler.handle({**asked, "source": "accounts"}, None) == {
+        "kind": "purged", "source": "accounts", "tokens": 0, "tombstones": 1
+    }  # fmt: skip
+    with pytest.raises(InputError, match="event is no batch"):
+        handler.handle({"kind": "purge", "source": "accounts"}, None)
 
 
 def test_body_that_is_no_batch_is_a_terminal_error(environment: Path) -> None:

@@ -55,7 +55,7 @@ def test_repeated_batch_is_acknowledged_without_any_effect(target: Target, apply
 def test_same_batch_number_of_another_source_or_epoch_is_another_batch(target: Target) -> None:
     writer = target.writer()
     for source, epoch in (("accounts", 1), ("certificates", 1), ("accounts", 2)):
-        assert writer.apply(Batch(source, 9, epoch, "", [account(insert(1, 1))])).first
+        assert writer.apply(Batch(source, 9, epoch, "2026-01-01T00:00:00Z", [account(insert(1, 1))])).first
 
 
 def test_batch_without_changes_leaves_its_token(target: Target, apply: Apply) -> None:

@@ -150,3 +150,13 @@ def test_counters_count_round_trips_of_both_protocols(stand_in: Running) -> None
         after = stand_in.control.counters()
     assert after.round_trips - before.round_trips == 2
     assert after.statements - before.statements == 3
+
+
+def test_value_stays_refused_while_the_fault_is_armed(stand_in: Running) -> None:
+    stand_in.control.arm(Fault("refuse_value", match="^insert.*13", count=None))
+    with stand_in.connect(autocommit=True) as client:
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="Invalid value in an insert"):
+                client.execute("insert into t values (12), (13)")
+        client.execute("insert into t values (12)")
+    assert count(stand_in) == 1
