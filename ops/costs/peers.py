@@ -1,0 +1,71 @@
+"""Dollars per million events, of this pipeline and of two other ways to the same Redshift.
+
+Databases and warehouse are left out of all three: they are there in each, and the choice of one does not
+change what they cost.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ops.costs.prices import SECONDS_A_MONTH, Line, PriceList, hourly, line, total
+from ops.costs.traffic import Deployment, flow, traffic
+
+LOADS = (1.0, 100.0, 10_000.0)
+"""Events a second that are compared."""
+_DMS_CLASSES = ((10.0, "dms.t3.medium"), (2_000.0, "dms.r6i.large"), (float("inf"), "dms.r6i.4xlarge"))
+"""Up to how many events a second which replication instance is taken: a guess."""
+_ROWS_A_SECOND = 10.0
+"""How many single-row commits a second Redshift takes, about."""
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """What a million events cost at a load, in dollars, and what to know about it."""
+
+    load: float
+    usd_a_million: float
+    note: str = ""
+
+
+def compared(made: Deployment, standing: list[Line], prices: PriceList) -> Mapping[str, list[Figure]]:
+    """The three ways, by their names, at each of LOADS."""
+    return {
+        "this pipeline": [ours(load, made, standing, prices) for load in LOADS],
+        "DMS": [dms(load, prices) for load in LOADS],
+        "a Lambda a row": [lambda_a_row(load, prices) for load in LOADS],
+    }
+
+
+def ours(load: float, made: Deployment, standing: list[Line], prices: PriceList) -> Figure:
+    """With all that stands there all month: proxies, endpoints, bastion, alarms."""
+    lines = [*standing, *traffic(load, made, prices)]
+    possible = flow(load, made, prices).is_possible
+    note = "" if possible else "more than one drain a source, or the writer, can do by this model"
+    return Figure(load, _a_million(total(lines, "pipeline"), load), note)
+
+
+def dms(load: float, prices: PriceList) -> Figure:
+    """A replication instance in one zone. It transforms little, and needs a replication slot."""
+    kind = next(name for most, name in _DMS_CLASSES if load <= most)
+    lines = [
+        hourly(prices, "pipeline", f"DMS {kind}", 1, kind),
+        line(prices, "pipeline", "its disk", prices.use("dms_storage_gb"), "ebs_storage"),
+        line(prices, "pipeline", "S3", prices.use("dms_files") * SECONDS_A_MONTH, "s3_put"),
+    ]
+    return Figure(load, _a_million(total(lines), load), kind)
+
+
+def lambda_a_row(load: float, prices: PriceList) -> Figure:
+    """A trigger that invokes a Lambda for each row, which writes it into Redshift by itself."""
+    rows = load * SECONDS_A_MONTH
+    time = rows * prices.use("row_lambda_seconds") * prices.use("row_lambda_gb")
+    lines = [
+        line(prices, "pipeline", "requests", rows, "lambda_request"),
+        line(prices, "pipeline", "time", time, "lambda_arm_second"),
+    ]
+    note = "" if load <= _ROWS_A_SECOND else "not possible: Redshift takes about ten such commits a second"
+    return Figure(load, _a_million(total(lines), load), note)
+
+
+def _a_million(usd: float, load: float) -> float:
+    return usd / (load * SECONDS_A_MONTH) * 1e6
