@@ -4,7 +4,7 @@ Safe to run again and to run at once from many places: the second one finds the 
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import LiteralString
 
 import msgspec
@@ -13,7 +13,7 @@ from psycopg import sql
 
 from db_triggers.migrations import migrate
 from db_triggers.preflight import problems
-from pgevents.config import Doorbell, Source, Table
+from pgevents.config import Doorbell, Route, Source, Table
 from pgevents.errors import InputError
 
 _INSTALL_LOCK = 1885828471
@@ -36,14 +36,17 @@ class Wake(msgspec.Struct, frozen=True):
     region: str
 
 
-def install(connection: psycopg.Connection, name: str, source: Source, wake: Wake) -> Installed:
+def install(
+    connection: psycopg.Connection, name: str, source: Source, wake: Wake, routes: Sequence[Route] = ()
+) -> Installed:
     """Brings the capture of a database in line with pipeline.toml.
 
-    `name` is the source's name there. The connection's role owns the tables and may create event triggers.
+    `name` is the source's name there, `routes` are all that it has: they are held against the tables too. The
+    connection's role owns the tables and may create event triggers.
     Raises InputError, with nothing changed, when a pre-flight check fails or a table stays locked for 10 s.
     """
     with _one_at_a_time(connection, name):
-        if found := problems(connection, name, source):
+        if found := problems(connection, name, source, routes):
             raise InputError(f"{name}: " + "; ".join(found))
         _hold_still(connection, source.tables)
         migrations = migrate(connection)

@@ -1,25 +1,31 @@
 """What must be true of a database before anything is installed in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
 
-from pgevents.config import Source, Table
+from db_triggers.routes import route_problems
+from pgevents.config import Route, Source, Table
 
 _OLDEST_RELEASE = 15
 _MAX_COLUMNS = 1_600
 _OUTBOX_OWN_COLUMNS = 4
 
 
-def problems(connection: psycopg.Connection, name: str, source: Source) -> list[str]:
-    """Every reason why the source cannot be captured, each a line: what, where, what to do."""
+def problems(
+    connection: psycopg.Connection, name: str, source: Source, routes: Sequence[Route] = ()
+) -> list[str]:
+    """Every reason why the source cannot be captured, or one of `routes` cannot be followed from it.
+
+    `routes` are all of pipeline.toml's. Each reason is a line: what, where, what to do.
+    """
     found = list(_server_problems(connection, source))
     for position, table in enumerate(source.tables):
         where = f"sources.{name}.tables[{position}]"
         found += [f"{where}: {problem}" for problem in _table_problems(connection, table)]
-    return found
+    return [*found, *route_problems(connection, name, source, routes)]
 
 
 def _server_problems(connection: psycopg.Connection, source: Source) -> Iterator[str]:

@@ -63,14 +63,15 @@ def answer(
 def _install(
     name: str, settings: InstallerSettings, pipeline: Path, read_secret: SecretReader
 ) -> dict[str, str]:
-    sources = load(pipeline).sources
+    description = load(pipeline)
+    sources = description.sources
     if name not in sources or name not in settings.connections.sources:
         raise InputError(f"source {name} is not in the package's pipeline.toml; deploy the whole stack again")
     wake = Wake(settings.transform_function, settings.region)
     with connect(settings.connections.sources[name], read_secret) as connection, statement_named(name):
         if sources[name].doorbell == "invoke":
             connection.execute(_EXTENSION)
-        done = install(connection, name, sources[name], wake)
+        done = install(connection, name, sources[name], wake, description.routes)
     return {word.title(): ", ".join(names) for word, names in msgspec.structs.asdict(done).items()}
 
 

@@ -116,7 +116,7 @@ class Stack:
     def capture(self) -> None:
         """Installs the triggers in every source. Raises InputError when one cannot be captured."""
         for name, server in self.sources.items():
-            databases.capture(server, name, self._pipeline.sources[name], self.lambda_url)
+            databases.capture(server, name, self._pipeline, self.lambda_url)
 
     def _server(self, name: str, port: int) -> PostgresServer:
         folder = name.replace(" ", "-")

@@ -10,7 +10,7 @@ from local import aws_extensions
 from local.emulator import REGION
 from local.postgres import PostgresServer
 from local.stack.functions import TRANSFORM
-from pgevents.config import Source
+from pgevents.config import Pipeline
 from pgevents.errors import InputError
 
 SCHEMAS = Path("local/databases")
@@ -36,12 +36,12 @@ def make_source(server: PostgresServer, name: str, project: Path) -> bool:
     return True
 
 
-def capture(server: PostgresServer, name: str, source: Source, lambda_url: str) -> None:
+def capture(server: PostgresServer, name: str, pipeline: Pipeline, lambda_url: str) -> None:
     """Installs aws_lambda and the triggers. Raises InputError, with nothing changed, when a check fails."""
     with psycopg.connect(server.dsn(name), autocommit=True) as connection:
         aws_extensions.install(connection, lambda_url)
         try:
-            install(connection, name, source, Wake(TRANSFORM, REGION))
+            install(connection, name, pipeline.sources[name], Wake(TRANSFORM, REGION), pipeline.routes)
         except InputError as error:
             raise InputError(f"{error} (the local schema: {SCHEMAS / name}.sql)") from error
 

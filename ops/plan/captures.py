@@ -1,6 +1,6 @@
 """What an installation would change in a source: read from the catalog, with nothing locked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString, cast
 
 import msgspec
@@ -13,7 +13,7 @@ from db_triggers.migrations import FOLDER
 from db_triggers.preflight import problems
 from ops.plan.difference import Difference
 from ops.plan.functions import query_of, released
-from pgevents.config import Source, Table
+from pgevents.config import Route, Source, Table
 
 _SHOWN = 3
 _EVENT_TRIGGERS = ("pgevents_follow_ddl", "pgevents_follow_drop")
@@ -27,16 +27,21 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 def capture_differences(
-    connection: psycopg.Connection, name: str, source: Source, wake: Wake | None
+    connection: psycopg.Connection,
+    name: str,
+    source: Source,
+    wake: Wake | None,
+    routes: Sequence[Route] = (),
 ) -> list[Difference]:
     """Everything that installing the source `name` would do, and every reason why it could not.
 
+    `routes` are all of pipeline.toml's.
     The connection's role is the one that installs. Without a `wake` what the doorbell calls is not compared.
     """
     with connection.transaction():
         connection.execute("set transaction read only")
         connection.execute(_LOCK_TIMEOUT)
-        found = list(_blocked(connection, name, source))
+        found = list(_blocked(connection, name, source, routes))
         if not _one(connection, "select to_regclass('pgevents.captured_table')"):
             return [*found, *_everything(connection, name, source)]
         found += _schema(connection, name)
@@ -56,9 +61,11 @@ def captured_columns(connection: psycopg.Connection, table: Table) -> Columns | 
     )
 
 
-def _blocked(connection: psycopg.Connection, name: str, source: Source) -> Iterator[Difference]:
+def _blocked(
+    connection: psycopg.Connection, name: str, source: Source, routes: Sequence[Route]
+) -> Iterator[Difference]:
     offered = _one(connection, "select name from pg_available_extensions where name = 'aws_lambda'")
-    for problem in problems(connection, name, source):
+    for problem in problems(connection, name, source, routes):
         if offered and problem.startswith("the extension aws_lambda is missing"):
             yield Difference("add", name, "extension aws_lambda, which the deployment creates")
         else:

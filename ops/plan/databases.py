@@ -81,7 +81,7 @@ def _source(name: str, pipeline: Pipeline, reach: Reach) -> tuple[list[Differenc
     source = pipeline.sources[name]
     try:
         with connect(name, reach.sources[name]) as connection:
-            found = capture_differences(connection, name, source, reach.wake)
+            found = capture_differences(connection, name, source, reach.wake, pipeline.routes)
             shapes = {
                 f"{name}.{table.table}": shape
                 for table in source.tables

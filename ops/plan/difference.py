@@ -9,7 +9,7 @@ Action = Literal["add", "change", "remove", "blocked"]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What would be done, and to what: `where` is a name like accounts.public.account or warehouse.account."""
+    """What would be done, and to what: `where` is like accounts.public.account, or warehouse.account."""
 
     action: Action
     where: str

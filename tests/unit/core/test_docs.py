@@ -115,7 +115,7 @@ def test_every_column_type_and_every_name_that_is_kept_is_listed() -> None:
     types = REFERENCE.split("Types of `columns`:")[1].split("\n- ")[0]
     assert set(re.findall(r"`(\w+)`", types)) == COLUMN_TYPES
     kept = REFERENCE.split("for columns of their own:")[1].split("\n- ")[0]
-    assert set(re.findall(r"`(\w+)`", kept)) == config_checks._RESERVED_COLUMNS
+    assert set(re.findall(r"`(\w+)`", kept)) == config_checks.RESERVED_COLUMNS
 
 
 def test_example_of_the_reference_is_a_valid_pipeline(tmp_path: Path) -> None:

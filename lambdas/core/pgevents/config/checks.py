@@ -13,7 +13,7 @@ _TARGET = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _TARGET_RULE = "a lower-case letter and then at most 49 lower-case letters, digits or underscores"
 _RESERVED_TARGET = "pgevents_"
 _COMPANIONS = ("_history", "_tombstone", "__versions")
-_RESERVED_COLUMNS = frozenset(
+RESERVED_COLUMNS = frozenset(
     ("_version", "_clause", "_source", "_deleted", "_deleted_at", "_newest", "_applied_at")
 )
 _FORWARDED_PREFIX = "forwarded"  # where batches lie that are too large for an event
@@ -109,7 +109,7 @@ def _declared_column_mistakes(where: str, route: Route) -> Iterator[Mistake]:
         path = child(f"{where}.columns", column)
         if declared not in COLUMN_TYPES:
             yield Mistake(path, unknown(declared, COLUMN_TYPES, "a column type", _TYPES_ELSEWHERE))
-        if column in _RESERVED_COLUMNS:
+        if column in RESERVED_COLUMNS:
             yield Mistake(path, "the sinks keep this name for a column of their own; choose another name")
 
 
