@@ -2,13 +2,22 @@
 -- commit. While a drain is awake it holds the lock and there is nothing to do; otherwise the transform Lambda
 -- is woken. A ring carries no data and may be lost: the sweep finds what it left.
 --
+-- From here to the end of its transaction, over savepoints and PREPARE TRANSACTION too, it holds a lock of
+-- its own, taken before it tries the drain's. A drain that has let go of that one waits for whoever holds one
+-- of these (see committing): it may have rung nobody and not be visible yet. The key is the session, so that
+-- no two ever meet at one lock. Nothing is waited for here.
+--
 -- Without a pinned search_path, which would be set at every commit; every name in it is qualified instead.
 create or replace function pgevents.ring()
 returns trigger
 language plpgsql
 security definer
 as $$
+declare
+    -- An assignment and no PERFORM, which would cost a query of its own.
+    noted boolean;
 begin
+    noted := pg_catalog.pg_try_advisory_xact_lock_shared(1885828472, pg_catalog.pg_backend_pid());
     if pg_catalog.pg_try_advisory_lock_shared(1885828470, 0) then
         perform pg_catalog.pg_advisory_unlock_shared(1885828470, 0);
         perform pgevents.wake_drain();

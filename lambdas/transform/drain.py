@@ -1,8 +1,8 @@
 """The drain: from a source's outbox to its sinks, batch by batch, until there is nothing left.
 
 One drain a source at a time, by a lock in the source. While it is held, writers do not ring. So a drain that
-is about to end lets go of the lock, waits for the transactions that ran at that moment, and looks once more:
-one of them may have found the lock taken, rung nobody, and committed after the last look.
+is about to end lets go of the lock, waits for the transactions that were about to commit at that moment, and
+looks once more: one of them may have found the lock taken, rung nobody, and committed after the last look.
 """
 
 import time
@@ -19,7 +19,6 @@ from transform.captured import LedgerBatch
 from transform.outbox import Outbox
 from transform.routing import Routed, route_batch
 
-_LAST_LOOK_SECONDS = 3.0
 _BACK_PRESSURE_PAUSE_SECONDS = 0.02
 
 
@@ -86,7 +85,7 @@ class Drain:
                 return True
 
     def _left_behind(self) -> bool:
-        self._outbox.wait_for_running(_LAST_LOOK_SECONDS)
+        self._outbox.wait_for_commits(self._out_of_time)
         return self._outbox.has_events() and not self._out_of_time()
 
     def _wait_for_writer(self) -> bool:

@@ -7,20 +7,20 @@ import psycopg
 from transform.batch_reader import BatchReader
 from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.dead_letters import DeadLetters
+from transform.last_look import LastLook
 from transform.ledger import Ledger
 from transform.session import translated
 
 __all__ = ["Dead", "LedgerBatch", "Outbox", "OutboxRow", "TableRows", "translated"]
 
 _DRAIN_LOCK = (1885828470, 0)
-_POLL_SECONDS = 0.005
 # A writer that is about to commit holds the lock for a moment, to find out whether a drain does.
 _LOCK_PAUSES_SECONDS = (0.002, 0.01)
 _HALF_FULL_BYTES = 8 * 1024 * 1024
 _ROTATE_SECONDS = 5.0
 
 
-class Outbox(BatchReader, Ledger, DeadLetters):
+class Outbox(BatchReader, Ledger, DeadLetters, LastLook):
     """Everything of one source, over one connection in autocommit mode."""
 
     def __init__(self, source: str, connection: psycopg.Connection) -> None:
@@ -49,14 +49,6 @@ class Outbox(BatchReader, Ledger, DeadLetters):
     def has_events(self) -> bool:
         """Whether something has committed that is in no batch yet."""
         return bool(self._value("select pgevents.has_events()"))
-
-    def wait_for_running(self, seconds: float) -> None:
-        """Waits until every transaction that runs now has ended, at most so long."""
-        younger = self._value("select pg_current_xact_id()::text")
-        until = time.monotonic() + seconds
-        still_running = "select pgevents.still_running(%s::xid8)"
-        while time.monotonic() < until and self._value(still_running, (younger,)):
-            time.sleep(_POLL_SECONDS)
 
     def rotate(self) -> None:
         """Gives back the space of applied events, where that is possible without waiting."""

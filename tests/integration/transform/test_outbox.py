@@ -131,22 +131,6 @@ def test_a_refused_batch_is_opened_again_unless_it_is_applied(account: Captured)
     assert state(account) == ["applied"]
 
 
-def test_waiting_for_those_that_run_ends_with_them_or_with_the_time(account: Captured) -> None:
-    def waited(seconds: float) -> float:
-        started = time.monotonic()
-        account.outbox.wait_for_running(seconds)
-        return time.monotonic() - started
-
-    assert waited(5) < 0.5
-    with account.connect() as writer, writer.transaction():
-        assert waited(5) < 0.5
-        writer.execute("insert into account values (1)")
-        assert 0.2 < waited(0.2) < 1
-        account.run("insert into account values (2)")
-        assert 0.2 < waited(0.2) < 1
-    assert waited(5) < 0.5
-
-
 def test_only_one_session_holds_the_drains_lock(account: Captured) -> None:
     other = Outbox(NAME, account.lambda_connection())
     assert account.outbox.try_lock()

@@ -94,7 +94,7 @@ class LedgerOutbox:
         self.journal.note("look")
         return bool(self.waiting)
 
-    def wait_for_running(self, seconds: float) -> None:
+    def wait_for_commits(self, out_of_time: Callable[[], bool]) -> None:
         assert not self.holds_lock
         self.journal.note("wait")
         self.while_waiting()
