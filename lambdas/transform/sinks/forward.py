@@ -13,6 +13,7 @@ import msgspec
 from pgevents.batch import Batch, encode
 from pgevents.errors import TransientError
 from transform.sinks.aws_errors import aws_errors
+from transform.sinks.s3 import opening_time
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -64,6 +65,13 @@ class Forwarder:
         self._invoke(_event(batch, encoding="s3", bucket=self._bucket, key=key))
         return Forwarded("s3", len(encoded), key)
 
+    def purge(self, source: str, below: int) -> None:
+        """Queue a purge of what the writer keeps of a source: old tokens, and tombstones below a version.
+
+        Raises TransientError unless Lambda says that it has taken the event.
+        """
+        self._invoke(msgspec.json.encode({"kind": "purge", "source": source, "below": below}))
+
     def _invoke(self, event: bytes) -> None:
         with aws_errors(f"invoke {self._function}"):
             answer = self._lambda.invoke(FunctionName=self._function, InvocationType="Event", Payload=event)
@@ -75,7 +83,8 @@ class Forwarder:
 
 def forwarded_key(batch: Batch) -> str:
     """Where a batch lies that is too large for an event: always the same place, however often it is sent."""
-    return f"forwarded/{quote(batch.source, safe='')}/{batch.epoch}-{batch.batch_id}.json.z"
+    name = f"{batch.epoch}-{batch.batch_id}-{opening_time(batch)}"
+    return f"forwarded/{quote(batch.source, safe='')}/{name}.json.z"
 
 
 def _event(batch: Batch, **where: str) -> bytes:

@@ -11,6 +11,7 @@ docs/adr/0007-postgresql-sink.md says why.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -20,7 +21,8 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from pgevents.batch import Batch, TableChanges
-from pgevents.errors import TransientError
+from pgevents.errors import SourceReplaced, TransientError
+from pgevents.identity import BatchIdentity, identity
 from pgevents.refusals import Refusal, RefusedChanges, incomplete_keys
 from transform.sinks.postgres_errors import RefusedValues, driver_errors
 from transform.sinks.postgres_merge import Merge
@@ -66,6 +68,12 @@ values (%s, %s, %s, %s, %s)
 on conflict (source, epoch, batch_id) do nothing
 """
 
+FIND_BATCH = "select opened_at from {batches} where source = %s and epoch = %s and batch_id = %s"
+
+NEWEST_BATCH = """
+select epoch, batch_id, opened_at from {batches} where source = %s order by epoch desc, batch_id desc limit 1
+"""
+
 # Transaction-level: let go at commit, and of no concern to a proxy.
 LOCK = "select pg_advisory_xact_lock(name) from unnest(%b::bigint[]) as locks (name)"
 
@@ -87,15 +95,17 @@ class PostgresSink:
     """Writes batches into one schema of one target database.
 
     The connection belongs to the caller, must be idle, and is used by nobody else meanwhile. A schema belongs
-    to one sink: two sinks in one schema would take each other's tokens for their own.
+    to one sink: two sinks in one schema would take each other's tokens for their own. `name` is the sink's in
+    pipeline.toml, for messages.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], schema: str, name: str = "") -> None:
         # Each statement must see what the target's last lock holder committed.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.prepare_threshold = None  # a named prepared statement pins a proxy's connection
         self._connection = connection
         self._schema = schema
+        self._name = name or schema
         self._batches = quoted(schema, "pgevents_applied_batch")
         self._targets = quoted(schema, "pgevents_target")
         self._tables = Tables(schema)
@@ -104,8 +114,9 @@ class PostgresSink:
     def apply(self, batch: Batch) -> Applied:
         """Bring the target database to this batch (what is routed to this sink of it), whole or not at all.
 
-        Raises RefusedChanges (a TerminalError) that names the changes which the target can never take, and
-        TransientError for everything that may go better later, with what a person should do if it will not.
+        Raises RefusedChanges (a TerminalError) that names the changes which the target can never take,
+        SourceReplaced when the target holds another batch under this one's number, and TransientError for
+        everything that may go better later, with what a person should do if it will not.
         """
         incomplete = [found for table in batch.tables for found in incomplete_keys(table)]
         if incomplete:
@@ -118,6 +129,16 @@ class PostgresSink:
                 message = f"the target refused batch {batch.batch_id} and then took it: {error}"
                 raise TransientError(message) from error
             raise RefusedChanges(refused) from error
+
+    def newest(self, source: str) -> BatchIdentity | None:
+        """The newest batch of a source that the target holds. Raises TransientError."""
+        statement = sql.SQL(NEWEST_BATCH).format(batches=self._batches)
+        with driver_errors(f"read schema {self._schema}"):
+            try:
+                row = self._connection.execute(statement, [source]).fetchone()
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                return None
+        return BatchIdentity(*row) if row else None
 
     def _apply(self, batch: Batch) -> Applied:
         cut: list[Refusal] = []
@@ -176,9 +197,17 @@ class PostgresSink:
         self._has_bookkeeping = True
 
     def _claim(self, cursor: Cursor, batch: Batch) -> bool:
-        """Put down the batch's token; False when it had been put down before."""
+        """Put down the batch's token; False when it had been put down before. Raises SourceReplaced."""
         token = [batch.source, batch.epoch, batch.batch_id, batch.opened_at, batch.change_count()]
-        return cursor.execute(sql.SQL(CLAIM).format(batches=self._batches), token).rowcount == 1
+        if cursor.execute(sql.SQL(CLAIM).format(batches=self._batches), token).rowcount == 1:
+            return True
+        # A statement of its own: it sees the token of a transaction that the first one waited for.
+        row = cursor.execute(sql.SQL(FIND_BATCH).format(batches=self._batches), token[:3]).fetchone()
+        if row is not None and isinstance(row[0], datetime):
+            found = BatchIdentity(batch.epoch, batch.batch_id, row[0])
+            if found.contradicts(identity(batch)):
+                raise SourceReplaced(self._name, batch.source, batch.batch_id, found)
+        return False
 
     def _write(self, cursor: Cursor, batch: Batch, write: Write) -> int:
         # One order for all, so that two batches cannot each hold what the other waits for.

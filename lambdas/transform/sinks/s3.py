@@ -1,20 +1,21 @@
 """The S3 sink: every change, as compressed JSON lines that Redshift's COPY and Athena read.
 
-<prefix>/<target>/date=2026-11-22/hour=15/<source>-<epoch>-<batch id>.json.gz
+<prefix>/<target>/date=2026-11-22/hour=15/<source>-<epoch>-<batch id>-20261122T150405123456Z.json.gz
 
 Names and bytes follow from the batch alone, its hour too. So writing a batch again replaces its objects by
-equal ones, and needs no memory of what was written. docs/adr/0008-s3-layout-and-forwarding.md says why.
+equal ones, and needs no memory of what was written; what a source wrote before it was restored to an earlier
+state keeps its own names. docs/adr/0008-s3-layout-and-forwarding.md says why.
 """
 
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pgevents.batch import Batch, TableChanges
 from pgevents.errors import TransientError
+from pgevents.identity import opened_at
 from pgevents.refusals import RefusedChanges, refusal
 from transform.sinks.aws_errors import aws_errors
 from transform.sinks.s3_lines import OWN_COLUMNS, Lines
@@ -71,10 +72,15 @@ class S3Sink:
 
 def object_key(prefix: str, target: str, batch: Batch, part: int = 1) -> str:
     """Where a part of a target's changes in a batch is kept."""
-    opened = datetime.fromisoformat(batch.opened_at).astimezone(UTC)
+    opened = opened_at(batch)
     suffix = f"-{part}" if part > 1 else ""
-    name = f"{quote(batch.source, safe='')}-{batch.epoch}-{batch.batch_id:012d}{suffix}.json.gz"
-    return f"{target_prefix(prefix, target)}date={opened:%Y-%m-%d}/hour={opened:%H}/{name}"
+    name = f"{quote(batch.source, safe='')}-{batch.epoch}-{batch.batch_id:012d}-{opening_time(batch)}{suffix}"
+    return f"{target_prefix(prefix, target)}date={opened:%Y-%m-%d}/hour={opened:%H}/{name}.json.gz"
+
+
+def opening_time(batch: Batch) -> str:
+    """When the batch was opened, for the name of an object."""
+    return f"{opened_at(batch):%Y%m%dT%H%M%S%f}Z"
 
 
 def target_prefix(prefix: str, target: str) -> str:

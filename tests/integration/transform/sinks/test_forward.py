@@ -106,7 +106,7 @@ def test_large_batch_lies_in_s3_and_the_event_says_where(start: Start, s3: Any, 
     forwarded = Forwarder(running.client, s3, "writer", bucket).forward(one)
 
     event = eventually(lambda: events(running, "writer"))[0]
-    key = "forwarded/accounts/2-7.json.z"
+    key = "forwarded/accounts/2-7-20261122T150405000000Z.json.z"
     assert event == {
         "kind": "batch", "source": "accounts", "batch_id": 7, "encoding": "s3", "bucket": bucket, "key": key,
     }  # fmt: skip

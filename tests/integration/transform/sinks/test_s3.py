@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from pgevents.batch import Batch, Column, Values
@@ -42,7 +43,7 @@ def test_each_target_has_an_object_in_the_hour_of_the_batch(s3: Any, bucket: str
     )
     keys = S3Sink(s3, bucket, "archive").write(one)
 
-    where = "date=2026-11-22/hour=15/accounts-3-000000000042.json.gz"
+    where = "date=2026-11-22/hour=15/accounts-3-000000000042-20261122T150405000000Z.json.gz"
     assert keys == [f"archive/account/{where}", f"archive/holder/{where}"]
     assert lines_of(s3, bucket, keys[0]) == [
         {"id": 1, "name": "Ada", "_clause": "INSERT", "_version": 1, "_source": "accounts"},
@@ -68,13 +69,25 @@ def test_batch_written_again_leaves_the_same_bytes_under_the_same_names(s3: Any,
     assert sorted(before) == sorted(first)
 
 
+def test_restored_source_overwrites_nothing_of_what_it_has_forgotten(s3: Any, bucket: str) -> None:
+    """It gives the same number to another batch, perhaps in the same hour."""
+    lost = batch(table([insert(1, "1", "lost")]), batch_id=7)
+    after = msgspec.structs.replace(
+        batch(table([insert(1, "1", "restored")]), batch_id=7), opened_at="2026-11-22T15:04:05.000001Z"
+    )
+    sink = S3Sink(s3, bucket, "archive")
+    [first], [second] = sink.write(lost), sink.write(after)
+    assert lines_of(s3, bucket, first)[0]["name"] == "lost"
+    assert lines_of(s3, bucket, second)[0]["name"] == "restored"
+
+
 def test_large_target_is_cut_into_objects_of_limited_size(s3: Any, bucket: str) -> None:
     changes = [insert(n, str(n), "x" * 100) for n in range(1, 101)]
     keys = S3Sink(s3, bucket, "", object_bytes=2000).write(batch(table(changes)))
 
     assert keys[:2] == [
-        "account/date=2026-11-22/hour=15/accounts-0-000000000001.json.gz",
-        "account/date=2026-11-22/hour=15/accounts-0-000000000001-2.json.gz",
+        "account/date=2026-11-22/hour=15/accounts-0-000000000001-20261122T150405000000Z.json.gz",
+        "account/date=2026-11-22/hour=15/accounts-0-000000000001-20261122T150405000000Z-2.json.gz",
     ]
     sizes = [len(gzip.decompress(body_of(s3, bucket, key))) for key in keys]
     assert max(sizes) <= 2000

@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.response import StreamingBody
@@ -68,7 +69,10 @@ def test_any_answer_but_202_is_a_failure(function: Stubber, store: Stubber) -> N
 
 def test_nothing_is_invoked_when_the_object_could_not_be_written(function: Stubber, store: Stubber) -> None:
     store.add_client_error("put_object", "SlowDown", "reduce your request rate", 503)
-    with pytest.raises(TransientError, match="could not write s3://events/forwarded/accounts/2-7.json.z"):
+    with pytest.raises(
+        TransientError,
+        match="could not write s3://events/forwarded/accounts/2-7-20261122T150405000000Z.json.z",
+    ):
         forwarder(function, store, inline_limit=10).forward(BATCH)
     function.assert_no_pending_responses()
 
@@ -83,7 +87,22 @@ def test_service_out_of_reach_is_a_failure_that_may_pass() -> None:
 
 
 def test_key_of_a_forwarded_batch_is_its_own_and_always_the_same() -> None:
-    assert forwarded_key(BATCH) == "forwarded/accounts/2-7.json.z"
+    assert forwarded_key(BATCH) == "forwarded/accounts/2-7-20261122T150405000000Z.json.z"
+
+
+def test_restored_source_writes_beside_the_batches_that_it_has_forgotten() -> None:
+    after = msgspec.structs.replace(BATCH, opened_at="2026-11-22T15:04:05.000001Z")
+    assert forwarded_key(after) != forwarded_key(BATCH)
+
+
+def test_purge_is_queued_as_an_event(function: Stubber, store: Stubber) -> None:
+    event = {"kind": "purge", "source": "accounts", "below": 2**48 + 7}
+    function.add_response(
+        "invoke", answer(202),
+        {"FunctionName": "writer", "InvocationType": "Event", "Payload": msgspec.json.encode(event)},
+    )  # fmt: skip
+    forwarder(function, store).purge("accounts", 2**48 + 7)
+    function.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(
