@@ -19,7 +19,7 @@ def standing(templates: Mapping[str, Template], prices: PriceList) -> list[Line]
     lines: list[Line] = []
     for template in templates.values():
         for resource in template.get("Resources", {}).values():
-            price = _PRICED.get(resource["Type"])
+            price = PRICED.get(resource["Type"])
             if price is not None:
                 lines += price(resource.get("Properties", {}), template, prices)
     return [*_summed(lines), *_custom_metrics(templates, prices)]
@@ -116,7 +116,7 @@ def _custom_metrics(templates: Mapping[str, Template], prices: PriceList) -> Ite
         yield line(prices, "pipeline", f"custom metrics × {count}", count, "custom_metric")
 
 
-_PRICED = {
+PRICED = {
     "AWS::RDS::DBInstance": _instance,
     "AWS::RDS::DBProxyTargetGroup": _proxy_target,
     "AWS::Redshift::Cluster": _cluster,
