@@ -9,11 +9,21 @@ import time
 
 from aiohttp import web
 
-from local.lambda_service.invocation import MAX_RESPONSE, Invocation, Outcome, exited, too_large, trace_id
+from local.lambda_service.invocation import (
+    MAX_RESPONSE,
+    MEBIBYTE,
+    Invocation,
+    Outcome,
+    exited,
+    too_large,
+    trace_id,
+)
 
 HOST = "127.0.0.1"
 PREFIX = "/2018-06-01/runtime/"
 SHUTDOWN_S = 0.1
+# awslambdaric repeats an error with its stack in a header for X-Ray, up to a megabyte of it.
+MAX_HEADER = 2 * MEBIBYTE
 
 
 class RuntimeApi:
@@ -31,7 +41,9 @@ class RuntimeApi:
         self._current: tuple[str, asyncio.Future[Outcome]] | None = None
         self._hung_up = False
         # A process that dies while it waits for work must not leave its request waiting for ever.
-        self._http = web.Server(self._answer, handler_cancellation=True, access_log=None)
+        self._http = web.Server(
+            self._answer, handler_cancellation=True, access_log=None, max_field_size=MAX_HEADER
+        )
         self._server: asyncio.Server | None = None
 
     async def open(self) -> str:

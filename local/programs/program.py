@@ -13,6 +13,8 @@ from pgevents.errors import PgEventsError
 
 POLL = 0.02
 """Seconds between two looks."""
+MAX_LOG_BYTES = 20_000_000
+"""A log that has grown beyond this begins anew; its last so many bytes are kept in FILE.1."""
 
 
 class ProgramFailed(PgEventsError):
@@ -141,6 +143,20 @@ class Program:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def bound_log(self) -> None:
+        """Lets a log that has grown too large begin anew. The program, which appends, goes on in it.
+
+        What it writes during these milliseconds may be lost.
+        """
+        size = self.log.stat().st_size if self.log.exists() else 0
+        if size <= MAX_LOG_BYTES:
+            return
+        with self.log.open("rb") as log:
+            log.seek(size - MAX_LOG_BYTES)
+            self.log.with_name(f"{self.log.name}.1").write_bytes(log.read())
+        os.truncate(self.log, 0)
+        self._log_start = 0
 
     def said(self) -> str:
         """What it logged since its launch."""

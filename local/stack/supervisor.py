@@ -110,9 +110,13 @@ class Supervisor:
         self._bring_up(stack.functions, *stack.relays, stack.console)
 
     def watch(self) -> None:
-        """Brings back what ends. Raises ProgramFailed for a part that ends again and again."""
+        """Brings back what ends, and keeps logs bounded.
+
+        Raises ProgramFailed for a part that ends again and again.
+        """
         while True:
             for part in self._stack.parts():
+                part.bound_log()
                 if not part.runs:
                     self._bring_back(part)
             time.sleep(LOOK_SECONDS)

@@ -198,3 +198,21 @@ def test_stopping_the_service_ends_every_process_and_leaves_no_scratch_files(
     running.stop()
     assert not any(map(alive, pids))
     assert list((state / "tmp" / "lambda").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [7_000, 8_200, 100_000, 600_000, 3_000_000])
+def test_an_error_of_any_length_arrives_whole(start: Start, tmp_path: Path, state: Path, size: int) -> None:
+    """The runtime client repeats it in a header; one of 8 KB was once more than the service would read."""
+    failing = (
+        "def handle(event, context):\n"
+        "    if event['size']:\n"
+        "        raise ValueError('no: ' + 'x' * event['size'])\n"
+    )
+    running = start(function(write_package(tmp_path / "failing", failing), state, timeout_s=20))
+    answer = running.call({"size": size})
+    assert answer["FunctionError"] == "Unhandled"
+    assert answer["Payload"]["errorType"] == "ValueError"
+    assert answer["Payload"]["errorMessage"] == "no: " + "x" * size
+    pid = running.pids()
+    assert running.ask({"size": 0}) is None
+    assert running.pids() == pid
