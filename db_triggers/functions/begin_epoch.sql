@@ -20,14 +20,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     present_epoch integer;
-    found_in integer;
+    found_in integer := of_epoch;
 begin
     perform pg_advisory_xact_lock(1885828470, 1);
     perform pgevents.keep_identity();
     select s.epoch into strict present_epoch from pgevents.setting as s;
-    found_in := coalesce(of_epoch, (select b.epoch from pgevents.batch as b where b.batch_id = first_batch));
+    if found_in is null then
+        found_in := (select b.epoch from pgevents.batch as b where b.batch_id = first_batch);
+    end if;
     if found_in is null or found_in >= present_epoch then
-        update pgevents.setting as s set epoch = s.epoch + 1 returning s.epoch into present_epoch;
+        -- A sink may have seen more epochs than this database remembers.
+        update pgevents.setting as s set epoch = greatest(s.epoch, found_in) + 1
+        returning s.epoch into present_epoch;
         perform pgevents.enter_epoch(present_epoch, reason);
     end if;
     update pgevents.batch as b

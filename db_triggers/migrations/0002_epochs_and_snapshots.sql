@@ -23,6 +23,21 @@ comment on column pgevents.epoch.ledger_oid is
 comment on column pgevents.epoch.window_from is
 'Where windows started anew, because transaction numbers did; null where they went on.';
 
+create table pgevents.lost_batch (
+    sink text not null,
+    epoch integer not null,
+    batch_id bigint not null,
+    opened_at timestamptz,
+    first_batch bigint,
+    noted_at timestamptz not null default clock_timestamp(),
+    constraint lost_batch_once primary key (sink, epoch, batch_id)
+);
+
+comment on table pgevents.lost_batch is
+'Batches that a sink holds and the ledger does not: the database was restored; the next drain acts on it.';
+comment on column pgevents.lost_batch.first_batch is
+'The batch of the ledger that has the same number, and so was opened after the restore; null where none has.';
+
 create table pgevents.snapshot_request (
     request_id bigint generated always as identity primary key,
     table_id integer not null references pgevents.captured_table (table_id),

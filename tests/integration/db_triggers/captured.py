@@ -81,11 +81,16 @@ class Captured:
     """A source database. `run` is the application, `drain` the transform Lambda, `differences` the verdict."""
 
     def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
         self.model = Model()
         self.pipeline = Pipeline({}, {}, ())
         self._opened = ExitStack()
         self._read_through = 0
+        self.reconnect(dsn)
+
+    def reconnect(self, dsn: str) -> None:
+        """The source is to be found here from now on: it was restarted, or replaced by another database."""
+        self._opened.close()
+        self.dsn = dsn
         self.app = self.connect()
         self.reader = self.lambda_connection()
         self.outbox = Outbox(NAME, self.reader)
@@ -146,7 +151,7 @@ class Captured:
         """A drain into the model."""
         until = time.monotonic() + seconds
         sinks: dict[str, Callable[[Batch], object]] = {"model": self.model.apply}
-        return kind(self.pipeline, outbox, sinks, _no_warehouse, lambda: time.monotonic() >= until)
+        return kind(self.pipeline, outbox, sinks, no_warehouse, lambda: time.monotonic() >= until)
 
     def differences(self) -> list[str]:
         """Drains, and names every row in which the model and its table differ."""
@@ -197,5 +202,6 @@ def _short(row: Row | None) -> str:
     return "no row" if row is None else str(row)[:300]
 
 
-def _no_warehouse(batch: Batch) -> None:
+def no_warehouse(batch: Batch) -> None:
+    """The forwarder of a pipeline that has no warehouse."""
     raise AssertionError("no route goes to a warehouse")
