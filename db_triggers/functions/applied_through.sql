@@ -1,4 +1,5 @@
--- The snapshot before which every event is applied or dead: what the outbox may let go of.
+-- The snapshot before which every event is applied or dead: what the outbox may let go of. A replay is not read
+-- from there.
 create or replace function pgevents.applied_through()
 returns pg_snapshot
 language sql
@@ -9,7 +10,7 @@ as $$
         (
             select b.window_from
             from pgevents.batch as b
-            where b.state in ('open', 'forwarded')
+            where b.state in ('open', 'forwarded', 'held') and b.kind = 'window'
             order by b.batch_id
             limit 1
         ),

@@ -15,7 +15,7 @@ begin
     if exists (
         select from pgevents.batch_part as p
         inner join pgevents.batch as b on p.batch_id = b.batch_id
-        where p.layout_id = of_layout and p.half = of_half and b.state in ('open', 'forwarded')
+        where p.layout_id = of_layout and p.half = of_half and b.state in ('open', 'forwarded', 'held')
     ) then
         return false;
     end if;

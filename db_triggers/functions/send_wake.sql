@@ -1,4 +1,5 @@
--- Sends the hint that there is something to drain, by the transport that pipeline.toml chose.
+-- Sends the hint that there is something to drain, by the transport that pipeline.toml chose; nothing while the
+-- source is paused.
 --
 -- raises   whatever the transport raises
 create or replace function pgevents.send_wake(setting pgevents.setting)
@@ -7,6 +8,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if exists (select from pgevents.paused as p where p.what = 'source') then
+        return;
+    end if;
     case setting.doorbell
         when 'invoke' then
             perform set_config('aws_lambda.connect_timeout_ms', '500', true);

@@ -7,19 +7,22 @@ from psycopg import sql
 from pgevents.errors import PgEventsError
 from transform import copy_text
 from transform.captured import LedgerBatch, OutboxRow, TableRows
-from transform.session import SourceSession
+from transform.dead_letters import DeadLetters
 
 _OWN_FIELDS = 4
 
 
-class BatchReader(SourceSession):
-    """Reads the events of batches."""
+class BatchReader(DeadLetters):
+    """Reads the events of batches: a window's from the outbox, a replay's from the dead letters."""
 
     def read(self, batch: LedgerBatch) -> list[TableRows]:
         """The events of a batch, the same ones at every call until it is applied.
 
         Raises PgEventsError when they are not all there: something else than this project has taken them.
+        A replay has lost those that died again.
         """
+        if batch.kind == "replay":
+            return self.letters(batch)
         found = 0
         for in_place in (True, False):
             tables = self._tables(batch, in_place)

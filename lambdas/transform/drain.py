@@ -3,41 +3,36 @@
 One drain a source at a time, by a lock in the source. While it is held, writers do not ring. So a drain that
 is about to end lets go of the lock, waits for the transactions that were about to commit at that moment, and
 looks once more: one of them may have found the lock taken, rung nobody, and committed after the last look.
+
+A sink that is paused or fails keeps nothing from the others: what is held for it is taken in between.
 """
 
 import time
-from collections.abc import Callable
-
-import msgspec
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from pgevents import log
-from pgevents.batch import Batch
-from pgevents.config import Pipeline, RedshiftSink
-from pgevents.event import Version
-from pgevents.refusals import RefusedChanges
+from pgevents.config import Pipeline
+from pgevents.errors import SourceReplaced
 from transform.captured import LedgerBatch
+from transform.delivery import BatchWriter, Delivery, Drained
+from transform.epochs import NewestOf
 from transform.outbox import Outbox
-from transform.routing import Routed, route_batch
+from transform.snapshots import CHUNK_ROWS
+
+__all__ = ["BatchWriter", "Drain", "Drained"]
 
 _BACK_PRESSURE_PAUSE_SECONDS = 0.02
-
-
-BatchWriter = Callable[[Batch], object]
-"""Takes a batch whole or raises; taking it again changes nothing."""
-
-
-class Drained(msgspec.Struct):
-    """What one drain did."""
-
-    batches: int = 0
-    events: int = 0
-    dead: int = 0
-    dropped: int = 0
+# So long a writer that confirms nothing may keep the other sinks waiting, and then it is done without.
+_PATIENCE_SECONDS = 10.0
+_HELD_AT_ONCE = 16
+_KEEP_DAYS = 7
+_PURGED_AT_ONCE = 1_000
 
 
 class Drain:
-    """Drains one source. `forward` hands a batch to the Redshift writer; `out_of_time` says when to let
-    go."""
+    """Drains one source. `forward` hands a batch to the Redshift writer; `out_of_time` says when to let go;
+    `newest` asks sinks what they hold."""
 
     def __init__(
         self,
@@ -46,59 +41,133 @@ class Drain:
         sinks: dict[str, BatchWriter],
         forward: BatchWriter,
         out_of_time: Callable[[], bool],
+        newest: Mapping[str, NewestOf] = MappingProxyType({}),
+        stalled_seconds: float = 90.0,
     ) -> None:
         self._pipeline = pipeline
         self._outbox = outbox
-        self._sinks = sinks
-        self._forward = forward
+        self._has_sinks = bool(sinks)
+        self._delivery = Delivery(pipeline, outbox, sinks, forward)
+        self._left_out = self._delivery.left_out
         self._out_of_time = out_of_time
-        self._warehouses = frozenset(pipeline.sinks_of(RedshiftSink))
-        self.drained = Drained()
+        self._newest = newest
+        self._stalled_seconds = stalled_seconds
+        self._patience_seconds = _PATIENCE_SECONDS
 
     def run(self, overdue_seconds: float | None = None) -> Drained:
-        """Drains until nothing is left, the time is up, or another drain is awake.
+        """Drains until nothing is left, the time is up, the source is paused, or another drain is awake.
 
-        With `overdue_seconds`, batches forwarded so long ago and still not applied are forwarded once more.
+        With `overdue_seconds`, batches forwarded so long ago and still not applied are forwarded once more,
+        the sinks are asked whether they hold what the ledger has lost, and the ledger is tidied up.
+        Raises the error of a sink that failed when everything else is done.
         """
         while self._outbox.try_lock():
             try:
-                if overdue_seconds is not None:
-                    self._repeat(overdue_seconds)
-                finished = self._drain()
+                finished = self._drain_epochs(overdue_seconds)
                 self._outbox.rotate()
+                if overdue_seconds is not None:
+                    self._purge()
             finally:
                 self._outbox.unlock()
             if not finished or not self._left_behind():
                 break
-        return self.drained
+        if failure := self._left_out.failure():
+            raise failure
+        return self._delivery.drained
+
+    def _drain_epochs(self, overdue_seconds: float | None) -> bool:
+        """Drains in the source's present epoch, and in a new one when the source turns out to be restored."""
+        if self._is_paused():
+            return False
+        if overdue_seconds is not None:
+            self._outbox.compare_tokens(self._newest)
+        self._outbox.renew_epoch()
+        while True:
+            try:
+                if overdue_seconds is not None:
+                    self._replay_what_is_free()
+                    self._repeat(overdue_seconds)
+                return self._drain()
+            except SourceReplaced as replaced:
+                self._outbox.begin_epoch(replaced)
 
     def _drain(self) -> bool:
-        """True when nothing is left, False when the time is up."""
+        """True when nothing is left to be taken, False when the time is up or the source is paused."""
         while True:
             for batch in self._outbox.open():
-                if not self._wait_for_writer():
+                if not self._may_take():
                     return False
                 self._take(batch)
-            if self._out_of_time():
+            caught_up = self._catch_up()
+            if self._out_of_time() or self._is_paused():
                 return False
-            if not self._outbox.open_batches(self._pipeline.drain.batch_events):
+            advanced = self._advance_snapshots()
+            opened = self._outbox.open_batches(self._pipeline.drain.batch_events)
+            if not (opened or caught_up or advanced):
                 return True
+
+    def _advance_snapshots(self) -> bool:
+        """Writes one more chunk of what was asked for into the outbox, unless enough lies there already."""
+        if not self._outbox.has_snapshots(self._pipeline.drain.in_flight):
+            return False
+        return self._wait_for_writer() and self._outbox.advance_snapshots(CHUNK_ROWS) is not None
 
     def _left_behind(self) -> bool:
         self._outbox.wait_for_commits(self._out_of_time)
-        return self._outbox.has_events() and not self._out_of_time()
+        if self._out_of_time():
+            return False
+        most_held = self._pipeline.drain.in_flight
+        return self._outbox.has_events() or self._outbox.wait_for_snapshots(most_held, self._out_of_time)
+
+    def _catch_up(self) -> int:
+        """Takes some of the batches that are held for sinks which are at hand again; how many."""
+        taken = 0
+        without = self._left_out.names()
+        for batch in self._outbox.held_batches(without, _HELD_AT_ONCE):
+            if not self._may_take() or not self._left_out.names() <= without:
+                break
+            self._take(batch)
+            taken += 1
+        return taken
+
+    def _is_paused(self) -> bool:
+        paused = self._outbox.paused()
+        self._left_out.pause(paused)
+        return "source" in paused
+
+    def _may_take(self) -> bool:
+        """Whether to take one more batch; False when the time is up or the source is paused."""
+        return not self._is_paused() and self._wait_for_writer()
 
     def _wait_for_writer(self) -> bool:
-        """Holds back while too many batches are forwarded and not applied; False when the time is up."""
-        while self._outbox.in_flight() >= self._pipeline.drain.in_flight:
+        """Holds back while too many batches are forwarded and not applied; False when the time is up.
+
+        When the writer confirms none for a while, the other sinks go on without it.
+        """
+        fewest, since = self._outbox.in_flight(), time.monotonic()
+        while fewest >= self._pipeline.drain.in_flight and self._delivery.warehouses - self._left_out.names():
             if self._out_of_time():
                 return False
+            if self._has_sinks and time.monotonic() >= since + self._patience_seconds:
+                self._go_on_without_writer()
+                break
             time.sleep(_BACK_PRESSURE_PAUSE_SECONDS)
+            if (in_flight := self._outbox.in_flight()) < fewest:
+                fewest, since = in_flight, time.monotonic()
+        if fewest < self._pipeline.drain.in_flight:
+            self._patience_seconds = _PATIENCE_SECONDS
         return not self._out_of_time()
+
+    def _go_on_without_writer(self) -> None:
+        # A sweep that would repeat them may not come by as long as this drain is awake.
+        self._repeat(self._stalled_seconds)
+        for warehouse in self._delivery.warehouses:
+            self._left_out.rest(warehouse, "the writer confirms nothing")
+        self._patience_seconds = 0.0
 
     def _repeat(self, overdue_seconds: float) -> None:
         for batch in self._outbox.overdue(overdue_seconds):
-            if self._out_of_time():
+            if self._out_of_time() or self._is_paused():
                 return
             log.warning(
                 "batch was forwarded and never applied", source=self._outbox.source, batch_id=batch.batch_id
@@ -106,50 +175,18 @@ class Drain:
             self._take(batch)
 
     def _take(self, batch: LedgerBatch) -> None:
-        """Writes one batch to every sink and hands it to the writer. Safe to do again from the start."""
-        started = time.monotonic()
-        routed = self._written(batch)
-        self._hand_on(batch, routed.batch)
-        self.drained.batches += 1
-        self.drained.events += batch.events
-        self.drained.dead += len(routed.dead)
-        self.drained.dropped += routed.dropped
-        log.info(
-            "batch drained", source=self._outbox.source, batch_id=batch.batch_id, events=batch.events,
-            dead=len(routed.dead), dropped=routed.dropped, milliseconds=round((time.monotonic() - started) *
-            1000),
-        )  # fmt: skip
+        self._delivery.take(batch)
+        if batch.kind == "replay":
+            # Events may have come to wait behind those that it has sent again, while it did so.
+            self._replay_what_is_free()
 
-    def _written(self, batch: LedgerBatch) -> Routed:
-        """Routes a batch and writes it to every sink but Redshift; what a sink refuses becomes a dead
-        letter."""
-        tables = self._outbox.read(batch)
-        refused = self._outbox.refused(batch)
-        while True:
-            routed = route_batch(
-                self._pipeline, self._outbox.source, batch, tables, self._outbox.dead_keys(), refused
+    def _replay_what_is_free(self) -> None:
+        if not self._is_paused():
+            self._outbox.reclaim_letters()
+            self._outbox.replay_waiting(
+                self._pipeline.drain.batch_events, "nothing is before it any more that it could wait behind"
             )
-            if routed.dead:
-                self._outbox.bury(batch, routed.dead)
-            try:
-                self._write(routed.batch)
-                return routed
-            except RefusedChanges as refusal:
-                named = {Version.from_number(each.version).seq: str(each) for each in refusal.refusals}
-                if named.keys() <= refused.keys():
-                    raise
-                refused |= named
 
-    def _write(self, batch: Batch) -> None:
-        for name, write in self._sinks.items():
-            part = batch.for_sink(name)
-            if part.tables:
-                write(part)
-
-    def _hand_on(self, batch: LedgerBatch, routed: Batch) -> None:
-        tables = [table for table in routed.tables if self._warehouses & set(table.sinks)]
-        if not tables:
-            self._outbox.mark_applied(batch.batch_id)
-            return
-        self._forward(msgspec.structs.replace(routed, tables=tables))
-        self._outbox.mark_forwarded(batch)
+    def _purge(self) -> None:
+        while self._outbox.purge(_KEEP_DAYS, _PURGED_AT_ONCE) and not self._out_of_time():
+            pass

@@ -13,12 +13,15 @@ import psycopg
 from botocore.config import Config
 
 from pgevents import log, transforms
-from pgevents.config import Pipeline, PostgresSink, S3Sink, load
+from pgevents.batch import Batch
+from pgevents.config import Pipeline, PostgresSink, RedshiftSink, S3Sink, load
 from pgevents.errors import InputError
 from pgevents.event import Version
+from pgevents.identity import BatchIdentity
 from pgevents.settings import Connection, TransformSettings
 from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import BatchWriter, Drain, Drained
+from transform.epochs import NewestOf
 from transform.metrics import measure, write
 from transform.outbox import Outbox, translated
 from transform.sinks.forward import Forwarder
@@ -44,6 +47,9 @@ class Applied(msgspec.Struct, frozen=True, tag_field="kind", tag="applied"):
     source: str
     batch_id: int
     applied_at: datetime
+    epoch: int | None = None
+    opened_at: datetime | None = None
+    newest: BatchIdentity | None = None
 
 
 class RefusedChange(msgspec.Struct, frozen=True):
@@ -59,6 +65,16 @@ class Refused(msgspec.Struct, frozen=True, tag_field="kind", tag="refused"):
     source: str
     batch_id: int
     refused: list[RefusedChange]
+    epoch: int | None = None
+    opened_at: datetime | None = None
+
+
+class Replaced(msgspec.Struct, frozen=True, tag_field="kind", tag="replaced"):
+    """The writer's answer for a batch under whose number Redshift holds another one."""
+
+    source: str
+    batch_id: int
+    found: BatchIdentity
 
 
 class Transform:
@@ -93,6 +109,8 @@ class Transform:
                 self._sinks(),
                 self._forwarder(),
                 lambda: time.monotonic() >= until,
+                newest=self._newest(),
+                stalled_seconds=_OVERDUE_SECONDS,
             )
             return drain.run(overdue_seconds)
 
@@ -119,13 +137,23 @@ class Transform:
     def applied(self, applied: Applied) -> bool:
         """Notes a batch as applied; False when that was known."""
         with translated(applied.source):
-            return self._outbox(applied.source).mark_applied(applied.batch_id, applied.applied_at)
+            if applied.newest:
+                self.found(applied.source, applied.newest)
+            return self._outbox(applied.source).mark_applied(
+                applied.batch_id, applied.applied_at, applied.epoch, applied.opened_at
+            )
 
     def refused(self, refused: Refused) -> None:
         """Notes what the writer refused; the next drain makes dead letters of it and sends the rest again."""
         reasons = {Version.from_number(each.version).seq: each.reason for each in refused.refused}
         with translated(refused.source):
-            self._outbox(refused.source).refuse(refused.batch_id, reasons)
+            self._outbox(refused.source).refuse(refused.batch_id, reasons, refused.epoch, refused.opened_at)
+
+    def found(self, source: str, found: BatchIdentity) -> bool:
+        """Notes a batch that Redshift holds if the source has lost it: its next drain begins a new epoch."""
+        with translated(source):
+            warehouses = ", ".join(self._pipeline.sinks_of(RedshiftSink))
+            return self._outbox(source).note_token(warehouses, found)
 
     def _measure(self, source: str) -> None:
         if _METRICS_NAMESPACE:
@@ -158,12 +186,37 @@ class Transform:
         return {**postgres, **archives}
 
     def _postgres(self, name: str, sink: PostgresSink) -> BatchWriter:
-        """The sink of this name; kept with its connection, since it knows the tables that it has seen."""
-        connection = self._connections.get(_configured("sink", name, self._settings.connections.sinks))
+        """The sink of this name, reached when it is written to: one that is away must not stop the others.
+
+        It is kept with its connection, since it knows the tables that it has seen.
+        """
+        settings = _configured("sink", name, self._settings.connections.sinks)
+
+        def apply(batch: Batch) -> object:
+            return self._writer(name, sink, settings).apply(batch)
+
+        return apply
+
+    def _newest(self) -> dict[str, NewestOf]:
+        """What asks each PostgreSQL sink for the newest batch of a source that it holds. The writer says so of
+        Redshift with each answer."""
+
+        def asks(name: str, sink: PostgresSink) -> NewestOf:
+            settings = _configured("sink", name, self._settings.connections.sinks)
+            return lambda source: self._writer(name, sink, settings).newest(source)
+
+        return {
+            name: asks(name, sink)
+            for name, sink in self._pipeline.sinks.items()
+            if isinstance(sink, PostgresSink)
+        }
+
+    def _writer(self, name: str, sink: PostgresSink, settings: Connection) -> PostgresWriter:
+        connection = self._connections.get(settings)
         kept = self._writers.get(name)
         if kept is None or kept[0] is not connection:
-            self._writers[name] = kept = (connection, PostgresWriter(connection, sink.schema))
-        return kept[1].apply
+            self._writers[name] = kept = (connection, PostgresWriter(connection, sink.schema, name))
+        return kept[1]
 
     def _forwarder(self) -> BatchWriter:
         return Forwarder(
@@ -194,22 +247,25 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             return _answer("doorbell", lambda: {source: _transform.drain(source, context)})
         case {"kind": "sweep"}:
             return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))
-        case {"responsePayload": {"kind": "applied" | "refused"} as answer}:
+        case {"responsePayload": {"kind": "applied" | "refused" | "replaced"} as answer}:
             return _note(_transform, _answer_of_writer(answer))
     raise InputError(f"event of no known kind: {str(event)[:200]}")
 
 
-def _note(transform: Transform, answer: Applied | Refused) -> dict[str, Any]:
+def _note(transform: Transform, answer: Applied | Refused | Replaced) -> dict[str, Any]:
     """Only notes it. To drain here would make a chain of invocations that AWS stops after some sixteen."""
     if isinstance(answer, Applied):
         return {"kind": "noted", "batch_id": answer.batch_id, "first": transform.applied(answer)}
+    if isinstance(answer, Replaced):
+        lost = transform.found(answer.source, answer.found)
+        return {"kind": "noted", "batch_id": answer.batch_id, "replaced": lost}
     transform.refused(answer)
     return {"kind": "noted", "batch_id": answer.batch_id, "refused": len(answer.refused)}
 
 
-def _answer_of_writer(answer: object) -> Applied | Refused:
+def _answer_of_writer(answer: object) -> Applied | Refused | Replaced:
     try:
-        return msgspec.convert(answer, Applied | Refused)
+        return msgspec.convert(answer, Applied | Refused | Replaced)
     except msgspec.ValidationError as error:
         raise InputError(f"the writer's answer is not as the writer makes it: {error}") from error
 

@@ -1,6 +1,9 @@
-"""The ledger: which batches there are, how far each has come, and what was refused of it."""
+"""The ledger: which batches there are, how far each has come, and what was refused of it.
 
-from collections.abc import Mapping
+docs/reference/ledger.md explains the states.
+"""
+
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from transform.captured import LedgerBatch
@@ -11,49 +14,108 @@ class Ledger(SourceSession):
     """The batches of one source and their states."""
 
     def open(self) -> list[LedgerBatch]:
-        """The batches that have not been forwarded, oldest first."""
-        return self._ledger(_OPEN)
+        """The batches that nobody has taken yet: replays first, then the oldest."""
+        return self._ledger("b.state = 'open'")
 
     def overdue(self, seconds: float) -> list[LedgerBatch]:
-        """The batches that were forwarded so long ago and are not applied, oldest first."""
-        return self._ledger(_OVERDUE, (seconds,))
+        """The batches that were forwarded so long ago and that the writer has not confirmed, oldest first.
+
+        One that seems to be forwarded in the future is among them: the clock was set back.
+        """
+        return self._ledger(
+            "b.state in ('forwarded', 'held') and b.confirmed_epoch is distinct from b.epoch"
+            " and not b.forwarded_at between clock_timestamp() - make_interval(secs => %s)"
+            " and clock_timestamp() + interval '1 minute'",
+            (seconds,),
+        )
+
+    def held_batches(self, without: Collection[str], most: int) -> list[LedgerBatch]:
+        """Batches that wait for a sink other than these, oldest first."""
+        return self._ledger(
+            "b.state = 'held' and not b.held_for <@ %s::text[]", (list(without),), f"limit {most:d}"
+        )
 
     def in_flight(self) -> int:
-        """How many batches are forwarded and not applied."""
-        return self._count("select count(*) from pgevents.batch where state = 'forwarded'")
+        """How many batches the writer was given and has not confirmed."""
+        return self._count(
+            "select count(*) from pgevents.batch as b where b.state in ('forwarded', 'held')"
+            " and b.forwarded_at is not null and b.confirmed_epoch is distinct from b.epoch"
+        )
+
+    def paused(self) -> frozenset[str]:
+        """What an operator has paused: the word source, and names of sinks."""
+        rows = self._connection.execute("select what from pgevents.paused").fetchall()
+        return frozenset(what for (what,) in rows)
 
     def mark_forwarded(self, batch: LedgerBatch) -> None:
-        """Notes that the batch was handed on; nothing is changed if it is applied already."""
+        """Notes that the writer was given the batch and every other sink has it.
+
+        Nothing is changed if it is applied already; and it is applied if the writer was so quick as to
+        confirm it before this.
+        """
+        self._mark(_FORWARDED, {"batch_id": batch.batch_id, "opened_at": batch.opened_at})
+
+    def mark_written(self, batch: LedgerBatch) -> None:
+        """Notes that every sink holds the batch."""
+        self._mark(_WRITTEN, {"batch_id": batch.batch_id, "opened_at": batch.opened_at})
+
+    def hold(self, batch: LedgerBatch, sinks: Collection[str], forwarded: bool, error: str) -> None:
+        """Notes that the batch waits for these sinks; `forwarded` says whether the writer was given it."""
+        self._mark(
+            _HELD,
+            {
+                "batch_id": batch.batch_id, "opened_at": batch.opened_at, "sinks": sorted(sinks),
+                "forwarded": forwarded, "error": error,
+            },
+        )  # fmt: skip
+
+    def mark_applied(
+        self,
+        batch_id: int,
+        applied_at: datetime | None = None,
+        epoch: int | None = None,
+        opened_at: datetime | None = None,
+    ) -> bool:
+        """Notes what the writer has confirmed; False when that was known, or it was another batch.
+
+        The batch is applied then, if it was noted that every other sink has it; else as soon as it is.
+        Answers to batches that were under way during an upgrade have neither epoch nor time.
+        """
+        marked = self._mark(
+            _CONFIRMED,
+            {"batch_id": batch_id, "applied_at": applied_at, "epoch": epoch, "opened_at": opened_at},
+        )
+        return marked == 1
+
+    def note_failure(self, batch: LedgerBatch, error: str) -> None:
+        """Notes why a batch could not be taken at all."""
         self._connection.execute(
-            "update pgevents.batch"
-            " set state = 'forwarded', forwarded_at = clock_timestamp(), attempts = attempts + 1"
-            " where batch_id = %s and state in ('open', 'forwarded')",
-            (batch.batch_id,),
+            "update pgevents.batch set attempts = attempts + 1, last_error = %s"
+            " where batch_id = %s and opened_at = %s",
+            (error, batch.batch_id, batch.opened_at),
         )
 
-    def mark_applied(self, batch_id: int, applied_at: datetime | None = None) -> bool:
-        """Notes that every sink holds the batch; False when that was known already."""
-        updated = self._connection.execute(
-            "update pgevents.batch set state = 'applied', applied_at = coalesce(%s, clock_timestamp())"
-            " where batch_id = %s and state in ('open', 'forwarded')",
-            (applied_at, batch_id),
-        )
-        return updated.rowcount == 1
-
-    def refuse(self, batch_id: int, reasons: Mapping[int, str]) -> None:
+    def refuse(
+        self,
+        batch_id: int,
+        reasons: Mapping[int, str],
+        epoch: int | None = None,
+        opened_at: datetime | None = None,
+    ) -> None:
         """Notes the events, by seq, that the writer refused and why, and opens their batch again.
 
-        Nothing is opened that is applied already: a late answer to an earlier attempt changes nothing then.
+        Nothing is opened that is applied already, or is another batch: a late answer changes nothing then.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
+            known = cursor.execute(
+                _REFUSED, {"batch_id": batch_id, "epoch": epoch, "opened_at": opened_at}
+            ).rowcount
+            if not known:
+                return
             cursor.executemany(
                 "insert into pgevents.refused_event (batch_id, seq, reason) values (%s, %s, %s)"
                 " on conflict do nothing",
                 [(batch_id, seq, reason) for seq, reason in reasons.items()],
-            )
-            cursor.execute(
-                "update pgevents.batch set state = 'open' where batch_id = %s and state = 'forwarded'",
-                (batch_id,),
             )
 
     def refused(self, batch: LedgerBatch) -> dict[int, str]:
@@ -63,15 +125,98 @@ class Ledger(SourceSession):
         )
         return dict(rows.fetchall())
 
-    def _ledger(self, query: str, parameters: tuple[object, ...] = ()) -> list[LedgerBatch]:
-        return [LedgerBatch(*row) for row in self._connection.execute(query, parameters)]
+    def purge(self, days: int, most: int) -> bool:
+        """Deletes what was applied or resolved so long ago, so much at most; whether there may be more."""
+        return bool(self._value("select pgevents.purge_ledger(make_interval(days => %s), %s)", (days, most)))
+
+    def _mark(self, update: str, parameters: Mapping[str, object]) -> int:
+        """Changes a batch's state, and with it what becomes of the letters that it sends again."""
+        return self._count(f"with marked as ({update} {_RETURNING}), {_LETTERS}", parameters)
+
+    def _ledger(self, where: str, parameters: tuple[object, ...] = (), limit: str = "") -> list[LedgerBatch]:
+        query = f"{_BATCHES} where {where} order by b.kind, b.batch_id {limit}"
+        return [LedgerBatch(*row) for row in self._connection.execute(query.encode(), parameters)]
 
 
-_OPEN = "select batch_id, epoch, events, opened_at from pgevents.batch where state = 'open' order by batch_id"
+# By kind, replay comes before window: a row's later events go on as soon as the earlier ones are put right.
+_BATCHES = """
+select
+    b.batch_id, b.epoch, b.events, b.opened_at, b.kind, b.replay_epoch,
+    b.confirmed_epoch is not distinct from b.epoch
+from pgevents.batch as b
+"""
 
-_OVERDUE = """
-select batch_id, epoch, events, opened_at
-from pgevents.batch
-where state = 'forwarded' and forwarded_at < clock_timestamp() - make_interval(secs => %s)
-order by batch_id
+_FORWARDED = """
+update pgevents.batch as b
+set
+    state = case when b.confirmed_epoch is not distinct from b.epoch then 'applied' else 'forwarded' end,
+    applied_at = case when b.confirmed_epoch is not distinct from b.epoch then clock_timestamp() end,
+    forwarded_at = clock_timestamp(), held_for = '{}', last_error = '', attempts = b.attempts + 1
+where
+    b.batch_id = %(batch_id)s and b.opened_at = %(opened_at)s and b.state in ('open', 'forwarded', 'held')
+"""
+
+_WRITTEN = """
+update pgevents.batch as b
+set
+    state = 'applied', applied_at = clock_timestamp(), held_for = '{}', last_error = '',
+    attempts = b.attempts + 1
+where
+    b.batch_id = %(batch_id)s and b.opened_at = %(opened_at)s and b.state in ('open', 'forwarded', 'held')
+"""
+
+_HELD = """
+update pgevents.batch as b
+set
+    state = 'held', held_for = %(sinks)s, last_error = %(error)s, attempts = b.attempts + 1,
+    forwarded_at = case when %(forwarded)s then clock_timestamp() end
+where
+    b.batch_id = %(batch_id)s and b.opened_at = %(opened_at)s and b.state in ('open', 'forwarded', 'held')
+"""
+
+# A batch that is open may not have been written to every sink yet, one that is held has not: that Redshift
+# has it is all that is known then.
+_CONFIRMED = """
+update pgevents.batch as b
+set
+    confirmed_epoch = b.epoch,
+    state = case when b.state = 'forwarded' then 'applied' else b.state end,
+    applied_at = case when b.state = 'forwarded' then coalesce(%(applied_at)s, clock_timestamp()) end
+where
+    b.batch_id = %(batch_id)s and b.state in ('open', 'forwarded', 'held')
+    and b.confirmed_epoch is distinct from b.epoch
+    and b.epoch = coalesce(%(epoch)s, b.epoch) and b.opened_at = coalesce(%(opened_at)s, b.opened_at)
+"""
+
+_REFUSED = """
+update pgevents.batch as b
+set state = 'open'
+where
+    b.batch_id = %(batch_id)s and b.state in ('open', 'forwarded', 'held')
+    and b.confirmed_epoch is distinct from b.epoch
+    and b.epoch = coalesce(%(epoch)s, b.epoch) and b.opened_at = coalesce(%(opened_at)s, b.opened_at)
+"""
+
+_RETURNING = "returning b.batch_id, b.kind, b.state, b.requested_by, b.reason"
+
+# A replay that was taken holds its rows' later events back no more; one that was applied has put them right.
+_LETTERS = """
+released as (
+    delete from pgevents.dead_key as d
+    using marked as m, pgevents.dead_letter as l
+    where m.kind = 'replay' and l.replay_batch_id = m.batch_id and d.dead_letter_id = l.dead_letter_id
+),
+
+resolved as (
+    update pgevents.dead_letter as l
+    set
+        resolved_at = clock_timestamp(), resolution = 'replayed', resolved_by = m.requested_by,
+        resolved_reason = m.reason
+    from marked as m
+    where
+        m.kind = 'replay' and m.state = 'applied' and l.replay_batch_id = m.batch_id
+        and l.resolved_at is null
+)
+
+select count(*) from marked
 """

@@ -7,9 +7,11 @@ import psycopg
 from transform.batch_reader import BatchReader
 from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.dead_letters import DeadLetters
+from transform.epochs import Epochs
 from transform.last_look import LastLook
 from transform.ledger import Ledger
 from transform.session import translated
+from transform.snapshots import Snapshots
 
 __all__ = ["Dead", "LedgerBatch", "Outbox", "OutboxRow", "TableRows", "translated"]
 
@@ -20,7 +22,7 @@ _HALF_FULL_BYTES = 8 * 1024 * 1024
 _ROTATE_SECONDS = 5.0
 
 
-class Outbox(BatchReader, Ledger, DeadLetters, LastLook):
+class Outbox(BatchReader, Ledger, DeadLetters, LastLook, Epochs, Snapshots):
     """Everything of one source, over one connection in autocommit mode."""
 
     def __init__(self, source: str, connection: psycopg.Connection) -> None:
@@ -47,8 +49,13 @@ class Outbox(BatchReader, Ledger, DeadLetters, LastLook):
         return self._count("select pgevents.open_batches(%s)", (batch_events,))
 
     def has_events(self) -> bool:
-        """Whether something has committed that is in no batch yet."""
-        return bool(self._value("select pgevents.has_events()"))
+        """Whether something has committed that is in no batch yet, or waits in one that nobody has taken."""
+        return bool(
+            self._value(
+                "select pgevents.has_events()"
+                " or exists (select from pgevents.batch as b where b.state = 'open')"
+            )
+        )
 
     def rotate(self) -> None:
         """Gives back the space of applied events, where that is possible without waiting."""

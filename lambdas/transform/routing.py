@@ -19,7 +19,8 @@ from pgevents.errors import TerminalError
 from pgevents.event import ChangeEvent, EventType, Record, Row, Version
 from pgevents.transforms import transform_for
 from pgevents.values import decoder
-from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows
+from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows, keys_of
+from transform.letters import letter_of
 from transform.targets import Effect, Target
 
 _EVENT_TYPES = {
@@ -28,6 +29,8 @@ _EVENT_TYPES = {
     "D": EventType.DELETE,
     "T": EventType.TRUNCATE,
     "S": EventType.SNAPSHOT,
+    # The end of a baseline, which no transform is asked about.
+    "B": EventType.TRUNCATE,
 }
 
 DeadKeys = dict[tuple[str, Values], int]
@@ -51,7 +54,8 @@ def route_batch(
 ) -> Routed:
     """The changes that a batch's events make in every target.
 
-    `dead_keys` are the rows whose events wait in the dead-letter store, from which seq on; it is added to.
+    `dead_keys` are the rows whose events wait in the dead-letter store, from which version on; it is added
+    to.
     `refused` are the events, by seq, that a sink has refused and why.
     Raises InputError when a route does not fit the table that it routes.
     """
@@ -59,7 +63,7 @@ def route_batch(
     dead: list[Dead] = []
     dropped = 0
     for rows in tables:
-        router = TableRouter(pipeline, source, batch.epoch, rows, dead_keys, refused)
+        router = TableRouter(pipeline, source, batch.event_epoch, rows, dead_keys, refused)
         for row in rows.rows:
             router.take(row)
         gathered += [target.gathered() for target in router.targets if target.changes]
@@ -88,18 +92,19 @@ class TableRouter:
         self._epoch = epoch
         self.rows = rows
         self._decoders = [decoder(kind) for kind in rows.types]
-        self._key_positions = tuple(rows.columns.index(name) for name in rows.key)
+        self._key_positions = rows.key_positions()
         self._dead_keys = dead_keys
         self._refused = refused
 
     def take(self, row: OutboxRow) -> None:
         """Adds what the event comes to to its targets, or the event to the dead ones."""
-        keys = self._keys(row)
+        keys = keys_of(row, self._key_positions)
         if row.seq in self._refused:
-            self._bury(row, keys, self._refused[row.seq], "")
+            self._bury(row, keys, self._refused[row.seq])
             return
-        if any(self._dead_keys.get((self.rows.table, key), row.seq + 1) <= row.seq for key in keys):
-            self._bury(row, keys, "waits behind an earlier event of the same row", "")
+        version = self._version(row)
+        if any(self._dead_keys.get((self.rows.table, key), version + 1) <= version for key in keys):
+            self._bury(row, keys, "waits behind an earlier event of the same row", waits=True)
             return
         try:
             effects = self._effects(row)
@@ -109,7 +114,7 @@ class TableRouter:
         self._add(row, effects)
 
     def _add(self, row: OutboxRow, effects: list[Effect]) -> None:
-        version = Version(self._epoch, row.seq).number
+        version = self._version(row)
         for target, effect in zip(self.targets, effects, strict=True):
             target.add(effect, version)
         self.dropped += not any(effect.brought or effect.taken or effect.empties for effect in effects)
@@ -117,10 +122,10 @@ class TableRouter:
     def _effects(self, row: OutboxRow) -> list[Effect]:
         """What the event does to each target, in the order of the targets."""
         event_type = _EVENT_TYPES[row.op]
-        if event_type is EventType.TRUNCATE and not self._transforms(event_type):
+        if row.op == "B" or (event_type is EventType.TRUNCATE and not self._transforms(event_type)):
             return [Effect([], [], empties=True) for _ in self.targets]
         brought, taken = self._records(row, event_type)
-        if event_type is EventType.UPDATE or self._is_plain_delete(event_type):
+        if self._leaves_records(row, event_type):
             owned, _ = self._made_of(row.before, row, EventType.INSERT)
             for keys, target, values in zip(taken, self.targets, owned, strict=True):
                 keys += [target.key_of(row_values) for row_values in values]
@@ -160,6 +165,13 @@ class TableRouter:
                 return position, target
         raise TerminalError(f"the record is for target {record.target!r}, which no route of {self.name} has")
 
+    def _leaves_records(self, row: OutboxRow, event_type: EventType) -> bool:
+        """Whether there is an old row whose records go, unless the new row has them too. A snapshot that puts
+        right an earlier event of its row has the row of that event."""
+        if event_type is EventType.SNAPSHOT:
+            return any(value is not None for value in row.before)
+        return event_type is EventType.UPDATE or self._is_plain_delete(event_type)
+
     def _is_plain_delete(self, event_type: EventType) -> bool:
         return event_type is EventType.DELETE and not self._transforms(event_type)
 
@@ -189,28 +201,26 @@ class TableRouter:
             for name, decode, value in zip(self.rows.columns, self._decoders, values, strict=True)
         }
 
-    def _keys(self, row: OutboxRow) -> list[Values]:
-        """The row's keys: of the row before the change and of the row after it, where they differ both."""
-        images = {"D": [row.before], "U": [row.before, row.after], "T": []}.get(row.op, [row.after])
-        keys = [tuple(image[position] for position in self._key_positions) for image in images]
-        return list(dict.fromkeys(keys))
+    def _version(self, row: OutboxRow) -> int:
+        return Version(self._epoch, row.seq).number
 
-    def _bury(self, row: OutboxRow, keys: list[Values], error: str, stack: str) -> None:
+    def _bury(
+        self, row: OutboxRow, keys: list[Values], error: str, stack: str = "", waits: bool = False
+    ) -> None:
+        version = self._version(row)
         for key in keys:
-            first = self._dead_keys.get((self.rows.table, key), row.seq)
-            self._dead_keys[self.rows.table, key] = min(first, row.seq)
-        event_type = _EVENT_TYPES[row.op]
-        layout = {"columns": self.rows.columns, "types": self.rows.types}
-        event = {**layout, "before": row.before, "after": row.after, "captured_at": row.captured_at}
+            first = self._dead_keys.get((self.rows.table, key), version)
+            self._dead_keys[self.rows.table, key] = min(first, version)
         self.dead.append(
             Dead(
                 seq=row.seq,
                 table=self.rows.table,
-                event_type=event_type,
+                event_type=_EVENT_TYPES[row.op],
                 keys=[dict(zip(self.rows.key, key, strict=True)) for key in keys],
-                event=msgspec.json.encode(event),
+                event=letter_of(self.rows, row),
                 error=_storable(error),
                 stack=_storable(stack),
+                waits=waits,
             )
         )
 

@@ -1,11 +1,13 @@
 """A source database's one connection, which everything that the drain does there goes through."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 
 from pgevents.errors import TransientError
+
+Parameters = Sequence[object] | Mapping[str, object]
 
 
 @contextlib.contextmanager
@@ -24,9 +26,9 @@ class SourceSession:
         self.source = source
         self._connection = connection
 
-    def _value(self, query: str, parameters: tuple[object, ...] = ()) -> object:
+    def _value(self, query: str, parameters: Parameters = ()) -> object:
         row = self._connection.execute(query, parameters).fetchone()
         return row[0] if row else None
 
-    def _count(self, query: str, parameters: tuple[object, ...] = ()) -> int:
+    def _count(self, query: str, parameters: Parameters = ()) -> int:
         return int(str(self._value(query, parameters)))

@@ -1,6 +1,6 @@
 """The drain's order of steps, over an outbox that keeps its ledger in memory; any step can be let fail."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import cast
 
@@ -14,6 +14,7 @@ from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, S3Sink,
 from pgevents.errors import TransientError
 from pgevents.refusals import Refusal, RefusedChanges
 from transform import drain as drain_module
+from transform import left_out
 from transform.drain import Drain, Drained
 from transform.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
 
@@ -27,8 +28,8 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transforms, "_registered", {})
 
 
-class Crash(Exception):
-    """What a test lets a step fail with."""
+class Crash(BaseException):
+    """The end of the Lambda at a step, as no code can catch it."""
 
 
 class Journal:
@@ -56,8 +57,12 @@ class LedgerOutbox:
         self.waiting: list[OutboxRow] = []
         self.events: dict[int, list[OutboxRow]] = {}
         self.states: dict[int, str] = {}
+        self.held_for: dict[int, set[str]] = {}
+        self.confirmed: set[int] = set()
+        self.pauses: set[str] = set()
+        self.failures: dict[int, str] = {}
         self.overdue_ids: set[int] = set()
-        self.buried: dict[int, Dead] = {}
+        self.letters: dict[int, Dead] = {}
         self.refused_by_writer: dict[int, str] = {}
         self.while_waiting: Callable[[], None] = lambda: None
 
@@ -92,7 +97,31 @@ class LedgerOutbox:
 
     def has_events(self) -> bool:
         self.journal.note("look")
-        return bool(self.waiting)
+        return bool(self.waiting) or "open" in self.states.values()
+
+    def compare_tokens(self, newest: object) -> None:
+        pass
+
+    def renew_epoch(self) -> None:
+        pass
+
+    def has_snapshots(self, most_held: int) -> bool:
+        return False
+
+    def wait_for_snapshots(self, most_held: int, out_of_time: Callable[[], bool]) -> bool:
+        return False
+
+    def reclaim_letters(self) -> None:
+        pass
+
+    def replay_waiting(self, batch_events: int, why: str) -> int:
+        return 0
+
+    def purge(self, days: int, most: int) -> bool:
+        return False
+
+    def paused(self) -> frozenset[str]:
+        return frozenset(self.pauses)
 
     def wait_for_commits(self, out_of_time: Callable[[], bool]) -> None:
         assert not self.holds_lock
@@ -104,6 +133,10 @@ class LedgerOutbox:
 
     def overdue(self, seconds: float) -> list[LedgerBatch]:
         return [batch for batch in self._in_state("forwarded") if batch.batch_id in self.overdue_ids]
+
+    def held_batches(self, without: Collection[str], most: int) -> list[LedgerBatch]:
+        held = self._in_state("held")
+        return [batch for batch in held if not self.held_for[batch.batch_id] <= set(without)][:most]
 
     def in_flight(self) -> int:
         return len(self._in_state("forwarded"))
@@ -119,25 +152,37 @@ class LedgerOutbox:
             self.states[batch.batch_id] = "forwarded"
         self.overdue_ids.discard(batch.batch_id)
 
-    def mark_applied(self, batch_id: int) -> bool:
-        self.journal.note(f"applied {batch_id}")
-        known, self.states[batch_id] = self.states[batch_id], "applied"
-        return known != "applied"
+    def mark_written(self, batch: LedgerBatch) -> None:
+        self.journal.note(f"applied {batch.batch_id}")
+        self.states[batch.batch_id] = "applied"
+
+    def hold(self, batch: LedgerBatch, sinks: Collection[str], forwarded: bool, error: str) -> None:
+        self.journal.note(f"held {batch.batch_id}")
+        self.states[batch.batch_id] = "held"
+        self.held_for[batch.batch_id] = set(sinks)
+
+    def note_failure(self, batch: LedgerBatch, error: str) -> None:
+        self.failures[batch.batch_id] = error
+
+    def buried(self, batch: LedgerBatch) -> frozenset[int]:
+        return frozenset(row.seq for row in self.events[batch.batch_id] if row.seq in self.letters)
 
     def refused(self, batch: LedgerBatch) -> dict[int, str]:
         return self.refused_by_writer
 
-    def dead_keys(self) -> dict[tuple[str, tuple[str | None, ...]], int]:
+    def dead_keys(
+        self, batch: LedgerBatch, tables: Iterable[TableRows]
+    ) -> dict[tuple[str, tuple[str | None, ...]], int]:
         first: dict[tuple[str, tuple[str | None, ...]], int] = {}
-        for seq in sorted(self.buried, reverse=True):
-            for key in self.buried[seq].keys:
-                first["public.account", tuple(key.values())] = seq
+        for seq in sorted(self.letters, reverse=True):
+            for key in self.letters[seq].keys:
+                first["public.account", tuple(key.values())] = Version(1, seq).number
         return first
 
     def bury(self, batch: LedgerBatch, dead: list[Dead]) -> None:
         self.journal.note(f"bury {batch.batch_id}")
         for letter in dead:
-            self.buried.setdefault(letter.seq, letter)
+            self.letters.setdefault(letter.seq, letter)
 
     def rotate(self) -> None:
         assert self.holds_lock
@@ -145,7 +190,7 @@ class LedgerOutbox:
 
     def _in_state(self, state: str) -> list[LedgerBatch]:
         return [
-            LedgerBatch(batch_id, 1, len(self.events[batch_id]), OPENED)
+            LedgerBatch(batch_id, 1, len(self.events[batch_id]), OPENED, confirmed=batch_id in self.confirmed)
             for batch_id, known in self.states.items()
             if known == state
         ]
@@ -430,7 +475,7 @@ class TestLastLook:
     def test_what_is_found_when_the_time_is_up_is_left_to_the_sweep(self, bench: Bench) -> None:
         bench.outbox.while_waiting = once(lambda: bench.outbox.commit(1))
         assert bench.run(Clock(1)) == Drained()
-        assert bench.steps() == ["lock", *END]
+        assert bench.steps() == ["lock", *END[:-1]]
         assert len(bench.outbox.waiting) == 1
 
 
@@ -455,7 +500,7 @@ class TestDeadEvents:
         bench.outbox.commit(1, name=POISON)
         bench.outbox.commit(1, 2)
         bench.run()
-        assert sorted(bench.outbox.buried) == [1, 2]
+        assert sorted(bench.outbox.letters) == [1, 2]
         assert bench.replica.rows == {"2": "Ann"}
 
     def test_batch_whose_every_event_died_is_applied(self, bench: Bench) -> None:
@@ -475,7 +520,7 @@ class TestRefusedChanges:
         rest = ["bury 1", "replica 1", "archive 1", "forward 1", "forwarded 1"]
         assert bench.steps() == [*BEGIN, "read 1", "replica 1", *rest, *END]
         assert bench.replica.rows == bench.archive.rows == bench.writer.rows == {"2": "Ann", "3": "Ann"}
-        assert {seq: letter.error.split(":")[-1].strip() for seq, letter in bench.outbox.buried.items()} == {
+        assert {seq: letter.error.split(":")[-1].strip() for seq, letter in bench.outbox.letters.items()} == {
             2: "too long",
             3: "waits behind an earlier event of the same row",
         }
@@ -485,7 +530,7 @@ class TestRefusedChanges:
         bench.archive.refuses = lambda change: change.version == Version(1, 2).number
         bench.outbox.commit(1, 2, 3)
         bench.run()
-        assert sorted(bench.outbox.buried) == [1, 2]
+        assert sorted(bench.outbox.letters) == [1, 2]
         assert bench.archive.rows == bench.writer.rows == {"3": "Ann"}
 
     def test_sink_that_refuses_what_is_not_in_the_batch_ends_the_drain(self, bench: Bench) -> None:
@@ -500,16 +545,17 @@ class TestRefusedChanges:
 
 
 class TestFailures:
-    def test_failing_sink_ends_the_drain_with_the_batch_open_and_the_lock_free(self, bench: Bench) -> None:
-        def fail(batch: Batch) -> None:
-            raise TransientError("cannot reach the sink")
+    def test_source_that_fails_ends_the_drain_with_the_lock_free(self, bench: Bench) -> None:
+        def fail(batch: LedgerBatch) -> list[TableRows]:
+            raise TransientError("source accounts: connection lost")
 
-        bench.archive.write = fail  # type: ignore[method-assign]
+        bench.outbox.read = fail  # type: ignore[method-assign]
         bench.outbox.commit(1)
         with pytest.raises(TransientError):
             bench.run()
-        assert bench.steps() == [*BEGIN, "read 1", "replica 1", "unlock"]
+        assert bench.steps() == [*BEGIN, "unlock"]
         assert bench.outbox.states == {1: "open"}
+        assert bench.outbox.failures == {1: "TransientError: source accounts: connection lost"}
 
     def test_drain_that_fails_between_any_two_steps_loses_nothing_and_repeats_no_effect(self) -> None:
         undisturbed = self.crashed_at(None)
@@ -523,7 +569,7 @@ class TestFailures:
                     len(set(map(msgspec.json.encode, batches))) == 1 for batches in sink.given.values()
                 )
             assert set(bench.outbox.states.values()) <= {"forwarded", "applied"}
-            assert sorted(bench.outbox.buried) == sorted(undisturbed.outbox.buried) == [3, 5, 6]
+            assert sorted(bench.outbox.letters) == sorted(undisturbed.outbox.letters) == [3, 5, 6]
 
     @staticmethod
     def crashed_at(step: int | None) -> Bench:
@@ -551,11 +597,173 @@ def sinks_of(bench: Bench) -> list[KeepingSink]:
     return [bench.replica, bench.archive, bench.writer]
 
 
+def fails(batch: Batch) -> None:
+    raise TransientError("cannot reach the sink")
+
+
+class TestHeldBatches:
+    """A sink that is paused or fails, and what the others get meanwhile."""
+
+    @pytest.fixture
+    def bench(self) -> Bench:
+        bench = Bench(limits=Limits(batch_events=1))
+        bench.outbox.commit(1, 2, 3)
+        return bench
+
+    def test_failing_sink_is_tried_once_and_the_others_get_everything(self, bench: Bench) -> None:
+        tried: list[int] = []
+
+        def fail(batch: Batch) -> None:
+            tried.append(batch.batch_id)
+            fails(batch)
+
+        bench.archive.write = fail  # type: ignore[method-assign]
+        with pytest.raises(TransientError, match="cannot reach the sink"):
+            bench.run()
+        assert tried == [1]
+        assert bench.outbox.states == {1: "held", 2: "held", 3: "held"}
+        assert bench.outbox.held_for == {1: {"archive"}, 2: {"archive"}, 3: {"archive"}}
+        assert sorted(bench.replica.rows) == sorted(bench.writer.rows) == ["1", "2", "3"]
+        assert bench.steps()[-5:] == END
+
+    def test_next_drain_takes_what_is_held_to_the_sink_that_is_back(self, bench: Bench) -> None:
+        write, bench.archive.write = bench.archive.write, fails  # type: ignore[method-assign]
+        with pytest.raises(TransientError):
+            bench.run()
+        bench.archive.write = write  # type: ignore[method-assign]
+        assert bench.run().held == 0
+        assert bench.outbox.states == {1: "forwarded", 2: "forwarded", 3: "forwarded"}
+        assert sorted(bench.archive.rows) == ["1", "2", "3"]
+
+    def test_new_batches_are_taken_between_those_that_were_held(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(drain_module, "_HELD_AT_ONCE", 2)
+        bench = Bench(limits=Limits(batch_events=1))
+        bench.outbox.pauses = {"archive"}
+        bench.outbox.commit(1, 2, 3, 4, 5)
+        bench.run()
+        bench.outbox.pauses = set()
+        bench.outbox.commit(6)
+        bench.steps()
+        bench.run()
+        assert [step for step in bench.steps() if step.startswith("read")] == [
+            f"read {batch_id}" for batch_id in (1, 2, 6, 3, 4, 5)
+        ]
+
+    def test_paused_sink_is_left_alone_and_no_failure(self, bench: Bench) -> None:
+        bench.outbox.pauses = {"archive"}
+        assert bench.run() == Drained(batches=3, events=3, held=3)
+        assert bench.archive.given == {}
+        assert sorted(bench.replica.rows) == ["1", "2", "3"]
+        assert bench.run() == Drained()
+
+    def test_paused_warehouse_is_not_forwarded_to_and_flies_nothing(self, bench: Bench) -> None:
+        bench.outbox.pauses = {"warehouse"}
+        assert bench.run().held == 3
+        assert bench.writer.given == {}
+        assert bench.outbox.in_flight() == 0
+        bench.outbox.pauses = set()
+        bench.run()
+        assert bench.outbox.states == {1: "forwarded", 2: "forwarded", 3: "forwarded"}
+
+    def test_failing_forward_holds_the_batch_for_the_warehouse(self, bench: Bench) -> None:
+        bench.writer.write = fails  # type: ignore[method-assign]
+        with pytest.raises(TransientError):
+            bench.run()
+        assert bench.outbox.held_for == {1: {"warehouse"}, 2: {"warehouse"}, 3: {"warehouse"}}
+        assert sorted(bench.archive.rows) == ["1", "2", "3"]
+
+    def test_pause_in_the_middle_of_a_batch_counts_from_the_next_batch_on(self, bench: Bench) -> None:
+        write = bench.replica.write
+
+        def write_and_pause(batch: Batch) -> None:
+            write(batch)
+            bench.outbox.pauses = {"archive"}
+
+        bench.replica.write = write_and_pause  # type: ignore[method-assign]
+        bench.run()
+        assert bench.outbox.states == {1: "forwarded", 2: "held", 3: "held"}
+        assert list(bench.archive.given) == [1]
+
+    def test_source_that_is_paused_is_let_go_of_at_once(self, bench: Bench) -> None:
+        bench.outbox.pauses = {"source"}
+        assert bench.run(overdue_seconds=0) == Drained()
+        assert bench.steps() == ["lock", "rotate", "unlock"]
+
+    def test_source_that_is_paused_during_a_drain_is_let_go_of_after_the_batch(self, bench: Bench) -> None:
+        write = bench.writer.write
+
+        def write_and_pause(batch: Batch) -> None:
+            write(batch)
+            bench.outbox.pauses = {"source"}
+
+        bench.writer.write = write_and_pause  # type: ignore[method-assign]
+        assert bench.run().batches == 1
+        assert bench.outbox.states == {1: "forwarded", 2: "open", 3: "open"}
+
+    def test_batch_that_redshift_confirmed_is_not_forwarded_again(self, bench: Bench) -> None:
+        bench.outbox.pauses = {"archive"}
+        bench.run()
+        bench.outbox.confirmed = {1, 2}
+        bench.outbox.pauses = set()
+        bench.run()
+        assert {batch_id: len(batches) for batch_id, batches in bench.writer.given.items()} == {
+            1: 1,
+            2: 1,
+            3: 2,
+        }
+        assert bench.outbox.states == {1: "applied", 2: "applied", 3: "forwarded"}
+
+    def test_writer_that_confirms_nothing_stops_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.05)
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(*range(1, 8))
+        assert bench.run().held == 5
+        assert list(bench.outbox.states.values()) == ["forwarded"] * 2 + ["held"] * 5
+        assert len(bench.writer.given) == 2
+        assert len(bench.archive.rows) == 7
+
+    def test_writer_that_is_slow_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.2)
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(*range(1, 8))
+        count, asked = bench.outbox.in_flight, iter(range(10_000))
+
+        def confirm_now_and_then() -> int:
+            flying = [batch_id for batch_id, state in bench.outbox.states.items() if state == "forwarded"]
+            if next(asked) % 20 == 19 and flying:
+                bench.outbox.states[flying[0]] = "applied"
+            return count()
+
+        bench.outbox.in_flight = confirm_now_and_then  # type: ignore[method-assign]
+        assert bench.run().held == 0
+
+    def test_writer_that_confirms_nothing_is_sent_again_what_is_overdue(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.05)
+        bench = Bench(limits=Limits(batch_events=1, in_flight=2))
+        bench.outbox.commit(1, 2, 3)
+        bench.outbox.overdue = lambda seconds: bench.outbox._in_state("forwarded")[:1]  # type: ignore[method-assign]
+        bench.run()
+        assert {batch_id: len(batches) for batch_id, batches in bench.writer.given.items()} == {1: 2, 2: 1}
+
+    def test_sink_that_comes_back_during_a_drain_is_no_failure_of_it(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(left_out, "_REST_SECONDS", 0.0)
+        write, left = bench.archive.write, iter([fails])
+        bench.archive.write = lambda batch: next(left, write)(batch)  # type: ignore[method-assign]
+        assert bench.run() == Drained(batches=4, events=4, held=1)
+        assert sorted(bench.archive.rows) == ["1", "2", "3"]
+
+
 def test_what_the_writer_refused_is_buried_and_the_rest_forwarded_again(bench: Bench) -> None:
     bench.outbox.commit(1, 2, 3)
     bench.outbox.refused_by_writer = {2: "account (id=2): too long"}
 
     bench.run()
 
-    assert {seq: dead.error for seq, dead in bench.outbox.buried.items()} == {2: "account (id=2): too long"}
+    assert {seq: dead.error for seq, dead in bench.outbox.letters.items()} == {2: "account (id=2): too long"}
     assert sorted(bench.writer.rows) == ["1", "3"]

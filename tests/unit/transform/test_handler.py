@@ -121,7 +121,7 @@ def test_doorbell_drains_its_source_through_the_transform_into_the_sink(
     app.execute(INSERT)
     assert handler.handle({"kind": "doorbell", "source": "accounts"}, Context()) == {
         "kind": "doorbell",
-        "drained": {"accounts": {"batches": 1, "events": 1, "dead": 0, "dropped": 0}},
+        "drained": {"accounts": {"batches": 1, "events": 1, "dead": 0, "dropped": 0, "held": 0}},
     }
     assert rows(replica, "select account_id, legal_name, country from account") == [(1, "GlobalSign", "BE")]
 
@@ -201,6 +201,7 @@ def applied(batch_id: int = 1, **changed: object) -> dict[str, object]:
 def test_applied_batch_is_noted_with_its_time_and_only_once(app: psycopg.Connection, database: str) -> None:
     app.execute(INSERT)
     app.execute("select pgevents.open_batches(10)")
+    app.execute("update pgevents.batch set state = 'forwarded', forwarded_at = clock_timestamp()")
     assert handler.handle(applied(), Context()) == {"kind": "noted", "batch_id": 1, "first": True}
     assert handler.handle(applied(), Context()) == {"kind": "noted", "batch_id": 1, "first": False}
     ledger = "select state, applied_at = '2026-11-22 16:00:00+00' from pgevents.batch"

@@ -165,6 +165,8 @@ class TestDeadEvents:
             "before": list(BOB.values()),
             "after": list(moved.values()),
             "captured_at": "2026-11-22 15:54:53.5+00",
+            "key": ["id"],
+            "transaction_id": 4711,
         }
         assert "a_lookup" in dead.stack
         assert dead.stack.endswith("KeyError: 'no such column'\n")
@@ -217,11 +219,13 @@ class TestEventsBehindADeadOne:
         assert result.batch.tables[0].changes == [brought(5, "1", "Ann", "10.00", "t")]
 
     def test_row_waits_in_later_batches_too(self) -> None:
-        result = routed(rows(insert(9, ANN), insert(10, BOB)), dead_keys={("public.account", ("1",)): 5})
+        result = routed(
+            rows(insert(9, ANN), insert(10, BOB)), dead_keys={("public.account", ("1",)): version(5)}
+        )
         assert (only_dead(result).seq, only_dead(result).error) == (9, self.WAITS)
 
     def test_batch_from_before_the_death_is_read_again_unchanged(self) -> None:
-        result = routed(rows(insert(4, ANN)), dead_keys={("public.account", ("1",)): 5})
+        result = routed(rows(insert(4, ANN)), dead_keys={("public.account", ("1",)): version(5)})
         assert result.dead == []
         assert result.batch.tables[0].changes == [brought(4, "1", "Ann", "10.00", "t")]
 
@@ -239,24 +243,26 @@ class TestEventsBehindADeadOne:
 
     def test_change_of_a_dead_row_s_key_makes_the_new_key_wait_too(self) -> None:
         moved = {**ANN, "id": "9"}
-        dead_keys: DeadKeys = {("public.account", ("1",)): 5}
+        dead_keys: DeadKeys = {("public.account", ("1",)): version(5)}
         result = routed(
             rows(update(6, ANN, moved), update(7, moved, {**moved, "name": "x"})), dead_keys=dead_keys
         )
         assert [dead.seq for dead in result.dead] == [6, 7]
-        assert dead_keys == {("public.account", ("1",)): 5, ("public.account", ("9",)): 6}
+        assert dead_keys == {("public.account", ("1",)): version(5), ("public.account", ("9",)): version(6)}
         assert result.batch.tables == []
 
     def test_row_that_takes_a_dead_row_s_key_waits(self) -> None:
-        result = routed(rows(update(6, BOB, {**BOB, "id": "1"})), dead_keys={("public.account", ("1",)): 5})
+        result = routed(
+            rows(update(6, BOB, {**BOB, "id": "1"})), dead_keys={("public.account", ("1",)): version(5)}
+        )
         assert [dead.seq for dead in result.dead] == [6]
 
     def test_same_key_of_another_table_does_not_wait(self) -> None:
-        result = routed(rows(insert(6, ANN)), dead_keys={("public.login", ("1",)): 5})
+        result = routed(rows(insert(6, ANN)), dead_keys={("public.login", ("1",)): version(5)})
         assert result.dead == []
 
     def test_truncate_does_not_wait(self) -> None:
-        result = routed(rows(truncate(6)), dead_keys={("public.account", ("1",)): 5})
+        result = routed(rows(truncate(6)), dead_keys={("public.account", ("1",)): version(5)})
         assert result.batch.tables[0].changes == [Change("DELETE", version(6), None)]
 
     def test_event_that_a_sink_refused_dies_of_the_sink_s_reason(self) -> None:
@@ -271,5 +277,7 @@ class TestEventsBehindADeadOne:
 
     def test_refused_event_makes_those_wait_that_stand_before_a_later_dead_one(self) -> None:
         events = [insert(5, ANN), update(6, ANN, ANN), update(7, ANN, ANN)]
-        result = routed(rows(*events), dead_keys={("public.account", ("1",)): 7}, refused={5: "too long"})
+        result = routed(
+            rows(*events), dead_keys={("public.account", ("1",)): version(7)}, refused={5: "too long"}
+        )
         assert [dead.seq for dead in result.dead] == [5, 6, 7]
