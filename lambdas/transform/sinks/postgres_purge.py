@@ -38,7 +38,7 @@ delete from {batches} where ctid = any(array(
 ))
 """
 
-# The conditions once more: a row may have been deleted anew, and lie elsewhere, since it was chosen.
+# Conditions twice: a row may have been deleted anew, and lie elsewhere, since it was chosen.
 TOMBSTONES = """
 delete from {tombstones} where _version < %(below)s and _deleted_at < now() - interval '30 days'
 and ctid = any(array(
