@@ -30,7 +30,7 @@ begin
     end if;
     -- A row that moves may be swallowed by a trigger of the partition it moves to: it has no counterpart
     -- then.
-    if exists (select from pg_class where oid = captured.relation and relkind = 'p') then
+    if pgevents.is_partitioned(captured) then
         paired := format(
             'if pgevents.note_merge(%s, -1) then null;'
             ' elsif (select pg_catalog.count(*) from old_rows) operator(pg_catalog.=)'

@@ -1,10 +1,11 @@
--- Counts the MERGE statements that are changing a partitioned table at the moment; see merge_body_sql.
+-- Counts the parts (insertions, updates, deletions) of the MERGE statements that are changing a partitioned
+-- table at the moment; see merge_body_sql.
 --
 -- A trigger is not told which command it runs in. What tells is the text: of the client's statement, and of
 -- those in the functions around. Where there is none (EXECUTE, a function in SQL) it counts as a MERGE, and
 -- is captured row by row.
 --
--- step      1 when a statement begins, -1 when it has ended
+-- step      1 when a part of a statement begins, -1 when it has ended
 -- returns   whether it is one
 create or replace function pgevents.note_merge(captured_table_id integer, step integer)
 returns boolean

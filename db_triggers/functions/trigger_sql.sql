@@ -13,9 +13,14 @@ as $$
     select format(
         'create trigger %I %s %s on %s %s execute function pgevents.capture_%s_%s()',
         '!pgevents_' || lower(event),
-        case when event in ('TRUNCATE_ALL', 'TRUNCATE_PART', 'MERGE') then 'before' else 'after' end,
+        case
+            when event in ('TRUNCATE_ALL', 'TRUNCATE_PART', 'MERGE', 'MERGE_INSERT', 'MERGE_DELETE') then 'before'
+            else 'after'
+        end,
         case event
             when 'MERGE' then 'update'
+            when 'MERGE_INSERT' then 'insert'
+            when 'MERGE_DELETE' then 'delete'
             when 'MERGE_ROW' then 'insert or update or delete'
             else split_part(event, '_', 1)
         end,
@@ -36,7 +41,9 @@ as $$
         when 'TRUNCATE' then part = captured.relation
         when 'TRUNCATE_ALL' then part = captured.relation and not is_leaf
         when 'MERGE_ROW' then part = captured.relation and not is_leaf
-        when 'MERGE' then not is_leaf
+        when 'MERGE' then pgevents.is_partitioned(captured)
+        when 'MERGE_INSERT' then pgevents.is_partitioned(captured)
+        when 'MERGE_DELETE' then pgevents.is_partitioned(captured)
         when 'TRUNCATE_PART' then part <> captured.relation and is_leaf
         else true
     end

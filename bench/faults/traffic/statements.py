@@ -204,6 +204,16 @@ def merge_into_partitions(random: Random) -> list[Step]:
     )  # fmt: skip
 
 
+@kind(2)
+def merge_into_one_partition(random: Random) -> list[Step]:
+    return one(
+        "merge into visit_north as t using (values (%s::integer), (%s)) as s (id) on t.id = s.id"
+        " when matched and t.visits > 4 then delete when matched then update set visits = t.visits + 1"
+        " when not matched then insert (id, region) values (s.id, 'north')",
+        *pair(random),
+    )
+
+
 @kind(3)
 def cursor_updates(random: Random) -> list[Step]:
     first = key(random)

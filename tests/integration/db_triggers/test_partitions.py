@@ -162,3 +162,21 @@ def test_columns_of_a_partition_may_stand_in_another_order(visit: Captured) -> N
     visit.run("alter table visit add column note text default 'new'; alter table visit drop column n")
     visit.run("insert into visit_b (place, id, note) values ('b', 30, 'leaf'); update visit set note = 'all'")
     assert visit.differences() == []
+
+
+@pytest.mark.parametrize("into", ["visit", "visit_a"], ids=["the table", "a partition"])
+def test_a_merge_is_captured_once_row_by_row(visit: Captured, into: str) -> None:
+    visit.run("insert into visit values (20, 'a'), (21, 'a')")
+    visit.operations()
+    visit.run(
+        f"merge into {into} as v using (values (20), (21), (22)) as s (id) on v.id = s.id and v.place = 'a'"
+        " when matched and s.id = 20 then delete when matched then update set n = 5"
+        " when not matched then insert (id, place) values (s.id, 'a')"
+    )
+    assert sorted(visit.operations()) == ["D", "I", "U"]
+    visit.run(
+        f"merge into {into} as v using (values (20), (22)) as s (id) on v.id = s.id and v.place = 'a'"
+        " when matched then delete when not matched then insert (id, place) values (s.id, 'a')"
+    )
+    assert sorted(visit.operations()) == ["D", "I"]
+    assert visit.differences() == []
