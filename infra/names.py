@@ -1,10 +1,12 @@
 """Names and ARNs that one stack must know of another's resource before that exists, and so are fixed."""
 
 import re
-
-from aws_cdk import ArnFormat, Stack
+from typing import TYPE_CHECKING
 
 from pgevents.errors import InputError
+
+if TYPE_CHECKING:
+    from aws_cdk import Stack
 
 _ADMIN = "pgevents_admin"
 
@@ -35,8 +37,10 @@ class Names:
         return identifier
 
 
-def function_arn(stack: Stack, name: str) -> str:
+def function_arn(stack: "Stack", name: str) -> str:
     """The ARN of a function of this account and region, known by its name alone."""
+    from aws_cdk import ArnFormat  # here: operators' commands need the names, and nothing of the CDK
+
     return stack.format_arn(
         service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
     )

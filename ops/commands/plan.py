@@ -15,6 +15,7 @@ import msgspec
 
 from db_triggers.installer import Wake
 from infra.environments import chosen
+from infra.names import Names
 from infra.settings import Environment
 from ops import cdk
 from ops.costs.bill import bill
@@ -79,8 +80,6 @@ def _reach(args: argparse.Namespace, environment: Environment, pipeline: Pipelin
     """What was given, and for the rest what runs. Raises InputError."""
     given = dict(_given(text, pipeline) for text in args.source)
     there = _endpoints(args.state)
-    from infra.names import Names
-
     wake = Wake(Names(environment.name).transform, environment.region)
     if there is None:
         return Reach(given, args.redshift, wake)
