@@ -1,5 +1,5 @@
--- Sends the hint that there is something to drain, by the transport that pipeline.toml chose; nothing while the
--- source is paused.
+-- Sends the hint that there is something to drain, by the transport that pipeline.toml chose; nothing while
+-- the source is paused.
 --
 -- raises   whatever the transport raises
 create or replace function pgevents.send_wake(setting pgevents.setting)

@@ -3,7 +3,9 @@ from contextlib import closing
 
 import pytest
 
+from pgevents import transforms
 from tests.integration.db_triggers.captured import Captured
+from tests.integration.transform.letters import Shop
 
 
 @pytest.fixture
@@ -11,3 +13,10 @@ def captured(database: str) -> Iterator[Captured]:
     """A fresh database, in which a test makes its tables and captures them."""
     with closing(Captured(database)) as captured:
         yield captured
+
+
+@pytest.fixture
+def shop(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A captured table whose transform fails for the rows that a test names."""
+    monkeypatch.setattr(transforms, "_registered", {})
+    return Shop(captured)

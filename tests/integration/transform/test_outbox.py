@@ -1,6 +1,5 @@
 """The outbox and the ledger as the drain uses them, on a real database."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -9,7 +8,7 @@ import pytest
 from pgevents.config import Table
 from pgevents.errors import PgEventsError, TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
-from transform.outbox import Dead, LedgerBatch, Outbox, TableRows, translated
+from transform.outbox import LedgerBatch, Outbox, TableRows, translated
 
 
 @pytest.fixture
@@ -23,16 +22,6 @@ def account(captured: Captured) -> Captured:
 def opened(captured: Captured, batch_events: int = 1_000) -> list[LedgerBatch]:
     captured.outbox.open_batches(batch_events)
     return captured.outbox.open()
-
-
-def state(captured: Captured) -> list[str]:
-    return [row[0] for row in captured.run("select state from pgevents.batch order by batch_id")]
-
-
-def dead(seq: int, *keys: str) -> Dead:
-    return Dead(
-        seq, "public.account", "UPDATE", [{"id": key} for key in keys], b'{"a": 1}', "ValueError: no", "stack"
-    )
 
 
 def test_a_batch_is_read_by_table_with_keys_columns_and_types(account: Captured) -> None:
@@ -82,53 +71,6 @@ def test_shapes_that_differ_in_their_key_alone_are_kept_apart(account: Captured)
         (("id",), 1),
         (("name",), 1),
     ]
-
-
-def test_the_ledger_goes_from_open_to_forwarded_to_applied_and_never_back(account: Captured) -> None:
-    account.run("insert into account values (1)")
-    (batch,) = opened(account)
-    account.outbox.mark_forwarded(batch)
-    assert (state(account), account.outbox.open(), account.outbox.in_flight()) == (["forwarded"], [], 1)
-    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert account.outbox.mark_applied(batch.batch_id, at)
-    assert not account.outbox.mark_applied(batch.batch_id)
-    account.outbox.mark_forwarded(batch)
-    assert (state(account), account.outbox.in_flight()) == (["applied"], 0)
-    assert account.run("select applied_at, attempts from pgevents.batch") == [(at, 1)]
-
-
-def test_a_batch_is_overdue_some_time_after_it_was_forwarded(account: Captured) -> None:
-    account.run("insert into account values (1)")
-    (batch,) = opened(account)
-    account.outbox.mark_forwarded(batch)
-    assert account.outbox.overdue(60) == []
-    time.sleep(0.02)
-    assert account.outbox.overdue(0.01) == [batch]
-    account.outbox.mark_forwarded(batch)
-    assert account.outbox.overdue(0.5) == []
-
-
-def test_dead_letters_are_kept_once_and_hold_their_keys_from_the_first_on(account: Captured) -> None:
-    account.run("insert into account values (1)")
-    (batch,) = opened(account)
-    account.outbox.bury(batch, [dead(5, "1"), dead(9, "1", "2")])
-    account.outbox.bury(batch, [dead(5, "1"), dead(12, "3")])
-    waiting = {("public.account", ("1",)): 5, ("public.account", ("2",)): 9, ("public.account", ("3",)): 12}
-    assert account.outbox.dead_keys() == waiting
-    assert account.run("select seq, error, event from pgevents.dead_letter order by seq")[0] == (
-        5, "ValueError: no", {"a": 1},
-    )  # fmt: skip
-
-
-def test_a_refused_batch_is_opened_again_unless_it_is_applied(account: Captured) -> None:
-    account.run("insert into account values (1)")
-    (batch,) = opened(account)
-    account.outbox.mark_forwarded(batch)
-    account.outbox.refuse(batch.batch_id, {1: "too long"})
-    assert (state(account), account.outbox.refused(batch)) == (["open"], {1: "too long"})
-    account.outbox.mark_applied(batch.batch_id)
-    account.outbox.refuse(batch.batch_id, {1: "too long"})
-    assert state(account) == ["applied"]
 
 
 def test_only_one_session_holds_the_drains_lock(account: Captured) -> None:
@@ -182,7 +124,7 @@ def test_a_connection_that_breaks_is_a_transient_error(account: Captured) -> Non
 def test_an_empty_database_has_nothing_to_read(account: Captured) -> None:
     assert opened(account) == []
     assert not account.outbox.has_events()
-    assert account.outbox.dead_keys() == {}
+    assert account.outbox.open() == []
 
 
 def test_a_batch_that_is_gone_from_the_ledger_reads_as_an_error(account: Captured) -> None:
