@@ -7,11 +7,12 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from local.emulator_faults import Application, EmulatorFaults, Message, Receive, Send
 from local.programs import Program, environment
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ REGION: Final = "eu-west-1"
 ACCOUNT = "000000000000"
 ACCESS_KEY = "local"
 SERVICES = ("s3", "sqs", "secretsmanager")
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _KEPT_MODULES = {"AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
 _READING = ("Get", "List", "Describe", "Receive", "Batch", "ValidateResourcePolicy")
@@ -149,7 +145,7 @@ def main() -> None:
     """Runs the emulator until it is ended."""
     import ministack.app
 
-    ministack.app.app = keeping(ministack.app.app)
+    ministack.app.app = EmulatorFaults().failing(keeping(ministack.app.app))
     ministack.app.main()
 
 

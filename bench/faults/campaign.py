@@ -1,0 +1,167 @@
+"""Many runs: which ones, on which workers, what is shown of them and what is kept."""
+
+import argparse
+import contextlib
+import itertools
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from bench.faults import kinds
+from bench.faults.kind import KINDS, Kind
+from bench.faults.report import publish
+from bench.faults.result import Result
+from bench.faults.worker import Task
+from local.programs.environment import PROJECT, environment
+from pgevents.errors import InputError, PgEventsError
+
+EVIDENCE = PROJECT / ".pgevents-faults"
+
+
+def command(args: argparse.Namespace) -> int:
+    """Runs what the command line asks for. 0: every promise was kept, 1: one was not."""
+    chosen = choose(args.kinds)
+    if args.list:
+        for kind in chosen:
+            print(f"{kind.group}: {kind.name}")
+        return 0
+    seeds = range(args.seed, args.seed + args.seeds) if args.seeds else None
+    if seeds is None and args.minutes is None:
+        seeds = range(args.seed, args.seed + 1)
+    kept = (args.evidence or EVIDENCE).absolute()
+    results: list[Result] = []
+    began = time.monotonic()
+    for result in campaign(tasks(chosen, args.seed, seeds), kept, args.workers, args.minutes):
+        results.append(result)
+        print(msgspec.json.encode(result).decode() if args.json else line(result), flush=True)
+    if not args.json:
+        print(conclusion(results, time.monotonic() - began))
+    if args.publish:
+        publish(results, time.monotonic() - began)
+    return 0 if results and all(result.outcome == "held" for result in results) else 1
+
+
+def choose(wanted: str | None) -> list[Kind]:
+    """The kinds whose names contain one of the comma-separated parts, or are one. Raises InputError."""
+    assert kinds, "importing it registers them"
+    if not wanted:
+        return list(KINDS.values())
+    parts = [part.strip() for part in wanted.split(",") if part.strip()]
+    chosen: dict[str, Kind] = {}
+    for part in parts:
+        found = [KINDS[part]] if part in KINDS else [kind for name, kind in KINDS.items() if part in name]
+        if not found:
+            raise InputError(f"--kinds {part}: no kind has that in its name; --list shows them all")
+        chosen |= {kind.name: kind for kind in found}
+    return list(chosen.values())
+
+
+def tasks(chosen: list[Kind], first: int, seeds: Iterable[int] | None) -> Iterator[Task]:
+    """Every kind with the first seed, then every kind with the next one: a campaign may end at any time."""
+    for seed in itertools.count(first) if seeds is None else seeds:
+        for kind in chosen:
+            yield Task(kind.name, seed)
+
+
+def campaign(
+    to_do: Iterator[Task], kept: Path, workers: int, minutes: float | None = None
+) -> Iterator[Result]:
+    """The results of tasks as they come, from so many stacks side by side.
+
+    Raises PgEventsError when a worker ends by itself.
+    """
+    until = time.monotonic() + minutes * 60 if minutes else float("inf")
+    results: queue.SimpleQueue[Result | None | BaseException] = queue.SimpleQueue()
+    lock = threading.Lock()
+
+    def next_task() -> Task | None:
+        with lock:
+            return next(to_do, None) if time.monotonic() < until else None
+
+    with tempfile.TemporaryDirectory(prefix="pgevents faults ", ignore_cleanup_errors=True) as folder:
+        threads = [
+            threading.Thread(target=_feed, args=(Path(folder) / str(number), kept, next_task, results.put))
+            for number in range(workers)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            working = len(threads)
+            while working:
+                result = results.get()
+                if isinstance(result, BaseException):
+                    raise result
+                if result is None:
+                    working -= 1
+                else:
+                    yield result
+        finally:
+            until = 0.0
+            for thread in threads:
+                thread.join()
+
+
+def _feed(
+    folder: Path,
+    kept: Path,
+    next_task: Callable[[], Task | None],
+    put: Callable[[Result | None | BaseException], None],
+) -> None:
+    """Gives one worker its tasks, one at a time, and hands its results on; None when it has ended."""
+    folder.mkdir()
+    command = [sys.executable, "-P", "-m", "bench.faults.worker", str(folder), str(kept)]
+    log = folder / "worker.log"
+    try:
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment()
+            ) as worker,
+        ):
+            assert worker.stdin
+            assert worker.stdout
+            while (task := next_task()) is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    worker.stdin.write(msgspec.json.encode(task) + b"\n")
+                    worker.stdin.flush()
+                answer = worker.stdout.readline()
+                if not answer:
+                    raise PgEventsError(
+                        f"a worker ended at {task.kind}: {log.read_text(errors='replace')[-2000:]}"
+                    )
+                put(msgspec.json.decode(answer, type=Result))
+            worker.stdin.close()
+        put(None)
+    except Exception as error:
+        put(error)
+
+
+def line(result: Result) -> str:
+    """A result as one line, and, when it is bad, what was found and how to see it again."""
+    seconds = sum(result.phases.values())
+    what = f"struck {result.struck}, {result.changes} changes, {seconds:.1f} s"
+    head = f"{result.outcome:<15} {result.kind}, seed {result.seed}: {what}"
+    if result.outcome == "held":
+        return head
+    again = f"    again: ./pgevents bench faults --kinds '{result.kind}' --seed {result.seed}"
+    where = [f"    kept in {result.evidence}"] if result.evidence else []
+    return "\n".join([head, *(f"    {detail}" for detail in result.details[:8]), *where, again])
+
+
+def conclusion(results: list[Result], seconds: float) -> str:
+    """What the runs came to."""
+    outcomes = Counter(result.outcome for result in results)
+    changes = sum(result.changes for result in results)
+    words = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    kinds_run = len({result.kind for result in results})
+    return (
+        f"{len(results)} runs of {kinds_run} kinds, {changes:,} changes, {seconds / 60:.1f} minutes: {words}"
+    )

@@ -1,0 +1,45 @@
+"""A kind of fault: what it is called, which promises it attacks, and how it strikes."""
+
+from collections.abc import Callable, Generator
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from bench.faults.arena import Arena
+
+Attack = Callable[["Arena", Random], Generator[None, None, int]]
+"""How a fault strikes, in parts that `yield` divides: what is armed before the traffic begins, what strikes
+while it goes on, what is put right when it has ended. After the third `yield` everything has been applied, or
+never will be; the attack then returns how often it struck."""
+
+
+class Kind(NamedTuple):
+    """One kind of fault. `promises` are the numbers of those in DESIGN.md that it could break."""
+
+    name: str
+    group: str
+    promises: tuple[int, ...]
+    attack: Attack
+    huge: bool = False
+    """Whether it needs batches that are too large for an event."""
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def kind(
+    name: str, group: str, promises: tuple[int, ...], *, huge: bool = False
+) -> Callable[[Attack], Attack]:
+    """Registers an attack under a name that nothing else has."""
+
+    def register(attack: Attack) -> Attack:
+        if name in KINDS:
+            raise ValueError(f"two kinds of fault are called {name}")
+        KINDS[name] = Kind(name, group, promises, attack, huge)
+        return attack
+
+    return register
+
+
+class DidNotStrike(Exception):
+    """The fault could not be brought about: such a run proves nothing and is counted apart."""

@@ -1,0 +1,85 @@
+"""Whether a run kept the promises: the ledger, every row of every sink, and the traffic's own record."""
+
+import psycopg
+
+from bench.faults.arena import Arena
+from bench.faults.result import Harm
+from bench.faults.traffic import Record
+from bench.faults.traffic import judge as judge_histories
+from ops.comparison import compare_sinks
+
+_MOST_DETAILS = 40
+_HARMS = {
+    "lost": "lost",
+    "twice": "duplicated",
+    "out of order": "out_of_order",
+    "rolled back appeared": "appeared",
+    "never written": "appeared",
+    "source lost a commit": "lost",
+    "source kept a rollback": "appeared",
+    "capture failed a write": "refused",
+}
+
+
+class Verdict:
+    """What was found against a run."""
+
+    def __init__(self) -> None:
+        self.harm = Harm()
+        self.details: list[str] = []
+
+    def against(self, count: int, harm: str, what: str) -> None:
+        """Counts something that must not be."""
+        if count:
+            setattr(self.harm, harm, getattr(self.harm, harm) + count)
+            if len(self.details) < _MOST_DETAILS:
+                self.details.append(f"{harm.replace('_', ' ')}: {what}")
+
+
+def judge(arena: Arena, record: Record, since: dict[str, int]) -> Verdict:
+    """Judges a run that is at rest. `since` is each source's last batch before it."""
+    verdict = Verdict()
+    for source, dsn in arena.dsns.items():
+        with arena.sql(dsn) as connection:
+            _judge_ledger(verdict, source, connection, since[source], record.sources[source].total())
+    if not verdict.harm:
+        # Rows that have not come yet are no news where events are stuck.
+        for finding in judge_histories(record, arena.pipeline, arena.endpoints):
+            verdict.against(1, _HARMS[finding.kind], f"{finding.where}: {finding.kind}: {finding.what}")
+        _judge_sinks(verdict, arena)
+    return verdict
+
+
+def _judge_ledger(
+    verdict: Verdict, source: str, connection: psycopg.Connection, since: int, changes: int
+) -> None:
+    for batch_id, state, events in connection.execute(
+        "select batch_id, state, events from pgevents.batch where batch_id > %s and state <> 'applied'",
+        (since,),
+    ):
+        verdict.against(events, "stuck", f"batch {batch_id} of {source} is {state}")
+    for table, seq, error in connection.execute("select table_name, seq, error from pgevents.dead_letter"):
+        verdict.against(1, "stuck", f"event {seq} of {source}.{table} is dead: {error[:200]}")
+    applied = connection.execute(
+        "select coalesce(sum(events), 0)::bigint from pgevents.batch"
+        " where batch_id > %s and state = 'applied'",
+        (since,),
+    ).fetchone()
+    if applied is not None:
+        # Capture may write a row's state once more (settle); never may it write less than there was.
+        verdict.against(
+            max(0, changes - applied[0]), "lost", f"{source}: {applied[0]} events of {changes} changes"
+        )
+
+
+def _judge_sinks(verdict: Verdict, arena: Arena) -> None:
+    for compared in compare_sinks(arena.pipeline, arena.endpoints):
+        for difference in compared.differences:
+            where = f"{compared.sink} {compared.target} {difference.key}"
+            match difference.kind:
+                case "missing":
+                    verdict.against(1, "lost", f"{where} is missing")
+                case "unexpected":
+                    verdict.against(1, "duplicated", f"{where} should not be there")
+                case _:
+                    verdict.against(1, "out_of_order", f"{where} differs in {', '.join(difference.columns)}")
