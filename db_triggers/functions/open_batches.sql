@@ -2,11 +2,12 @@
 --
 -- A window is what one snapshot sees and the one before it did not: the only cut that neither loses an event
 -- of a transaction that commits late, nor waits for one that does not commit at all. It is cut by seq into
--- batches of at most batch_events, each of which can be read again unchanged until it is applied.
+-- batches of bounded size, each of which can be read again unchanged until it is applied.
 --
--- batch_events   the size of a batch
+-- batch_events   the most events of a batch
+-- batch_bytes    about how heavy a batch may be; an event that is heavier is a batch by itself
 -- returns        how many batches were opened
-create or replace function pgevents.open_batches(batch_events integer)
+create or replace function pgevents.open_batches(batch_events integer, batch_bytes integer default 8388608)
 returns integer
 language plpgsql
 security definer
@@ -24,10 +25,10 @@ begin
     latest := pg_current_snapshot();
     events := pgevents.window_sql(earlier, latest);
     if events is not null then
-        execute pgevents.cut_sql(events, batch_events) using earlier, latest into opened;
+        execute pgevents.cut_sql(events, batch_events, batch_bytes) using earlier, latest into opened;
     end if;
     return opened;
 end
 $$;
 
-revoke all on function pgevents.open_batches(integer) from public;
+revoke all on function pgevents.open_batches(integer, integer) from public;

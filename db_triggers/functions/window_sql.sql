@@ -1,5 +1,5 @@
--- The query for every event in a window: seq, captured_at and its place in the outbox; or null when no outbox
--- holds anything.
+-- The query for every event in a window: seq, captured_at, its place in the outbox and its weight in bytes;
+-- or null when no outbox holds anything.
 create or replace function pgevents.window_sql(window_from pg_snapshot, window_to pg_snapshot)
 returns text
 language sql
@@ -8,12 +8,14 @@ set search_path = pg_catalog, pg_temp
 as $$
     select string_agg(
         format(
-            'select seq, captured_at, %s as layout_id, %s as half, ctid as place from %s where %s',
-            o.layout_id, o.half, o.outbox, pgevents.in_window_sql(window_from, window_to)
+            'select seq, captured_at, %s as layout_id, %s as half, ctid as place, %s as weight from %s where %s',
+            o.layout_id, o.half, pgevents.weight_sql(l), o.outbox,
+            pgevents.in_window_sql(window_from, window_to)
         ),
         ' union all '
     )
     from pgevents.pending_outboxes() as o
+    inner join pgevents.layout as l on o.layout_id = l.layout_id
 $$;
 
 revoke all on function pgevents.window_sql(pg_snapshot, pg_snapshot) from public;

@@ -51,10 +51,11 @@ class BatchReader(DeadLetters):
 
     def _copied(self, query: str, width: int) -> Iterator[OutboxRow]:
         statement = sql.SQL("copy ({}) to stdout").format(sql.SQL(query))
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copied = b"".join(bytes(block) for block in copy)
         middle = _OWN_FIELDS + width
-        for fields in copy_text.rows(copied):
-            op, seq, transaction_id, captured_at = fields[:_OWN_FIELDS]
-            before, after = tuple(fields[_OWN_FIELDS:middle]), tuple(fields[middle:])
-            yield OutboxRow(str(op), int(str(seq)), int(str(transaction_id)), str(captured_at), before, after)
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for fields in copy_text.streamed(copy):
+                op, seq, transaction_id, captured_at = fields[:_OWN_FIELDS]
+                before, after = tuple(fields[_OWN_FIELDS:middle]), tuple(fields[middle:])
+                yield OutboxRow(
+                    str(op), int(str(seq)), int(str(transaction_id)), str(captured_at), before, after
+                )

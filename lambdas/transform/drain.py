@@ -93,6 +93,7 @@ class Drain:
 
     def _drain(self) -> bool:
         """True when nothing is left to be taken, False when the time is up or the source is paused."""
+        limits = self._pipeline.drain
         while True:
             for batch in self._outbox.open():
                 if not self._may_take():
@@ -102,7 +103,7 @@ class Drain:
             if self._out_of_time() or self._is_paused():
                 return False
             advanced = self._advance_snapshots()
-            opened = self._outbox.open_batches(self._pipeline.drain.batch_events)
+            opened = self._outbox.open_batches(limits.batch_events, limits.batch_bytes)
             if not (opened or caught_up or advanced):
                 return True
 

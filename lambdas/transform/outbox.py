@@ -4,6 +4,7 @@ import time
 
 import psycopg
 
+from pgevents.config import BATCH_BYTES
 from transform.batch_reader import BatchReader
 from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.dead_letters import DeadLetters
@@ -41,12 +42,15 @@ class Outbox(BatchReader, Ledger, DeadLetters, LastLook, Epochs, Snapshots):
         """Lets go of the drain's lock."""
         self._value("select pg_advisory_unlock(%s, %s)", _DRAIN_LOCK)
 
-    def open_batches(self, batch_events: int) -> int:
-        """Turns what has committed since the last look into batches; how many there are."""
+    def open_batches(self, batch_events: int, batch_bytes: int = BATCH_BYTES) -> int:
+        """Turns what has committed since the last look into batches; how many there are.
+
+        A batch has at most so many events and about so many bytes; a heavier event is a batch by itself.
+        """
         if time.monotonic() > self._rotated_at + _ROTATE_SECONDS:
             # A drain that always finds more never ends, and the outbox would grow as long as it goes on.
             self.rotate()
-        return self._count("select pgevents.open_batches(%s)", (batch_events,))
+        return self._count("select pgevents.open_batches(%s, %s)", (batch_events, batch_bytes))
 
     def has_events(self) -> bool:
         """Whether something has committed that is in no batch yet, or waits in one that nobody has taken."""

@@ -202,7 +202,7 @@ MUTATIONS = {
         rotation_before_a_late_commit,
     ),
     "windows opened without a lock": Mutation(
-        rewritten("open_batches(integer)", "perform pg_advisory_xact_lock(1885828470, 1);", ""), two_windows_at_once
+        rewritten("open_batches(integer, integer)", "perform pg_advisory_xact_lock(1885828470, 1);", ""), two_windows_at_once
     ),
     "triggers that replicas do not fire": Mutation(
         executed("drop event trigger pgevents_follow_ddl; alter table counter enable trigger \"!pgevents_insert\""),

@@ -174,3 +174,48 @@ def test_events_of_a_crashed_server_are_those_of_its_committed_transactions(
         assert sorted(key for (key,) in after.model.rows["t0"]) == ["1", "3"]
     finally:
         after.close()
+
+
+def sizes(captured: Captured) -> list[int]:
+    return [batch.events for batch in captured.ledger()]
+
+
+def test_a_window_is_cut_by_bytes_too_and_what_is_heavy_is_a_batch_by_itself(captured: Captured) -> None:
+    captured.run("create table note (id int primary key, body text)")
+    captured.install("public.note")
+    captured.run("insert into note select g, repeat('x', 1000) from generate_series(1, 100) as g")
+    captured.run("insert into note values (101, repeat('y', 60000))")
+    captured.run("insert into note select g, repeat('z', 1000) from generate_series(102, 150) as g")
+    captured.outbox.open_batches(1_000, 50_000)
+    assert sum(sizes(captured)) == 150
+    assert 1 in sizes(captured)
+    assert max(sizes(captured)) <= 50
+    assert len(sizes(captured)) <= 7
+    assert captured.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "bytes_of_text"),
+    [
+        ("text", "repeat('x', 1000000)", 1_000_000),
+        ("text", "(select string_agg(md5(g::text), '') from generate_series(1, 40000) as g)", 1_280_000),
+        ("bytea", "decode(repeat('00', 500000), 'hex')", 1_000_000),
+        ("jsonb", "jsonb_build_object('a', repeat('x', 1000000))", 1_000_000),
+        ("text[]", "array_fill('x'::text, array[300000])", 600_000),
+        ("numeric", "(repeat('9', 100000))::numeric", 100_000),
+        ("varchar(20)", "'short'", 5),
+        ("integer", "null", 0),
+    ],
+)
+def test_a_weight_is_about_what_is_printed_however_it_is_stored(
+    captured: Captured, column: str, value: str, bytes_of_text: int
+) -> None:
+    captured.run(f"create table thing (id int primary key, body {column})")
+    captured.install("public.thing")
+    captured.run(f"insert into thing select 1, {value}; update thing set id = 2")
+    window = captured.run("select pgevents.window_sql(pgevents.last_window(), pg_current_snapshot())")[0][0]
+    inserted, updated = (
+        weight for (weight,) in captured.run(f"select weight from ({window}) as w order by seq")
+    )
+    assert bytes_of_text * 0.8 <= inserted <= bytes_of_text * 2 + 500
+    assert bytes_of_text * 1.6 <= updated <= bytes_of_text * 4 + 1_000

@@ -85,7 +85,7 @@ class LedgerOutbox:
         self.holds_lock = False
         self.journal.note("unlock")
 
-    def open_batches(self, batch_events: int) -> int:
+    def open_batches(self, batch_events: int, batch_bytes: int) -> int:
         assert self.holds_lock
         self.journal.note("open batches")
         parts = [self.waiting[at : at + batch_events] for at in range(0, len(self.waiting), batch_events)]

@@ -7,6 +7,7 @@ import msgspec
 
 from pgevents.config.checks import relation_mistakes
 from pgevents.config.pipeline import (
+    BATCH_BYTES,
     COLUMN_TYPES,
     Doorbell,
     Drain,
@@ -24,6 +25,7 @@ from pgevents.config.shape import shape_mistakes
 from pgevents.errors import InputError
 
 __all__ = [
+    "BATCH_BYTES",
     "COLUMN_TYPES",
     "Doorbell",
     "Drain",

@@ -129,10 +129,17 @@ class Policies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     out_of_range: Literal["dead_letter", "null"] = "dead_letter"
 
 
+BATCH_BYTES = 8 * 1024 * 1024
+
+
 class Drain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much one drain takes: events a batch, and batches forwarded but not yet applied."""
+    """How much one drain takes: events and bytes a batch, and batches forwarded but not yet applied.
+
+    A Lambda needs about ten times a batch's bytes of memory beside what it starts with.
+    """
 
     batch_events: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    batch_bytes: Annotated[int, Meta(ge=10_000, le=256 * 1024 * 1024)] = BATCH_BYTES
     in_flight: Annotated[int, Meta(ge=1, le=1_000)] = 16
 
 
