@@ -21,8 +21,9 @@ begin
             );
         when 'notify' then
             -- What NOTIFY refuses at PREPARE TRANSACTION, or with a full queue, it refuses later than could
-            -- be caught here.
-            if current_query() !~* 'prepare.*transaction' and pg_notification_queue_usage() < 0.5 then
+            -- be caught here. A statement with parameters commits when its text is gone already.
+            if coalesce(current_query(), '') !~* 'prepare.*transaction'
+                and pg_notification_queue_usage() < 0.5 then
                 perform pg_notify('pgevents_doorbell', setting.source);
             end if;
         else

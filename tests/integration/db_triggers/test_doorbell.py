@@ -70,6 +70,13 @@ def test_a_transaction_rings_once_and_at_its_commit(
     assert counted(account) == (2, 0)
 
 
+def test_a_statement_with_parameters_rings_as_any_other(
+    account: Captured, listener: psycopg.Connection[Any]
+) -> None:
+    account.run("insert into account values (%s)", 1)
+    assert rings(listener) == [NAME]
+
+
 def test_nothing_captured_rings_nothing(account: Captured, listener: psycopg.Connection[Any]) -> None:
     account.run("update account set n = 1; create table other (id int); insert into other values (1)")
     with account.app.transaction(force_rollback=True):
