@@ -12,10 +12,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    latest pg_snapshot;
 begin
     -- The lock of open_batches: the last window must not change meanwhile. And of two operators who ask for the
     -- same letters at once, the second finds them taken.
     perform pg_advisory_xact_lock(1885828470, 1);
+    latest := pgevents.last_window();
     return query
     with numbered as (
         select
@@ -29,12 +32,11 @@ begin
             first_captured_at, last_captured_at, requested_by, reason
         )
         select
-            'replay', s.epoch, n.epoch, w.latest, w.latest, min(n.seq), max(n.seq), count(*),
+            'replay', s.epoch, n.epoch, latest, latest, min(n.seq), max(n.seq), count(*),
             clock_timestamp(), clock_timestamp(), asked_by, why
         from numbered as n
         cross join pgevents.setting as s
-        cross join (select pgevents.last_window() as latest) as w
-        group by s.epoch, n.epoch, n.cut, w.latest
+        group by s.epoch, n.epoch, n.cut
         order by n.epoch, n.cut
         returning batch_id, replay_epoch, seq_from, seq_to, events
     ), sent as (
