@@ -20,7 +20,8 @@ declare
     same_number constant bigint := (
         select b.batch_id
         from pgevents.batch as b
-        where b.batch_id = of_batch and b.epoch = of_epoch and b.opened_at <> opened
+        where
+            b.batch_id = of_batch and b.opened_at <> opened and (b.epoch = of_epoch or of_epoch = present_epoch)
     );
 begin
     if same_number is null and (
@@ -30,8 +31,11 @@ begin
     ) then
         return false;
     end if;
+    -- The restored state is older than the lost batch. So what was opened later was opened after the restore.
     insert into pgevents.lost_batch (sink, epoch, batch_id, opened_at, first_batch)
-    values (sink, of_epoch, of_batch, opened, same_number)
+    select sink, of_epoch, of_batch, opened, least(same_number, min(b.batch_id))
+    from pgevents.batch as b
+    where b.opened_at >= opened
     on conflict on constraint lost_batch_once do nothing;
     return true;
 end

@@ -32,7 +32,8 @@ _PURGED_AT_ONCE = 1_000
 
 class Drain:
     """Drains one source. `forward` hands a batch to the Redshift writer; `out_of_time` says when to let go;
-    `newest` asks sinks what they hold."""
+    `newest` asks sinks what they hold, first of all when `is_new_source`: a source that is reached for the
+    first time, or once more, may have been restored meanwhile."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Drain:
         out_of_time: Callable[[], bool],
         newest: Mapping[str, NewestOf] = MappingProxyType({}),
         stalled_seconds: float = 90.0,
+        is_new_source: bool = False,
     ) -> None:
         self._pipeline = pipeline
         self._outbox = outbox
@@ -51,6 +53,7 @@ class Drain:
         self._left_out = self._delivery.left_out
         self._out_of_time = out_of_time
         self._newest = newest
+        self._is_new_source = is_new_source
         self._stalled_seconds = stalled_seconds
         self._patience_seconds = _PATIENCE_SECONDS
 
@@ -79,7 +82,8 @@ class Drain:
         """Drains in the source's present epoch, and in a new one when the source turns out to be restored."""
         if self._is_paused():
             return False
-        if overdue_seconds is not None:
+        if overdue_seconds is not None or self._is_new_source:
+            self._is_new_source = False
             self._outbox.compare_tokens(self._newest)
         self._outbox.renew_epoch()
         while True:

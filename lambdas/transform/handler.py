@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,16 +15,17 @@ from pgevents import log, transforms
 from pgevents.batch import Batch
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, S3Sink, load
 from pgevents.errors import InputError
-from pgevents.event import Version
-from pgevents.identity import BatchIdentity
 from pgevents.settings import Connection, TransformSettings
+from transform.answers import Applied, Failed, Purged, Refused, Replaced, answer_of, note
 from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import BatchWriter, Drain, Drained
 from transform.epochs import NewestOf
 from transform.metrics import measure, write
 from transform.outbox import Outbox, translated
+from transform.purge import Horizon, PurgeSink, purge_sinks
 from transform.sinks.forward import Forwarder
 from transform.sinks.postgres import PostgresSink as PostgresWriter
+from transform.sinks.postgres_purge import purge
 from transform.sinks.s3 import S3Sink as S3Writer
 
 _MARGIN_SECONDS = float(os.environ.get("PGEVENTS_MARGIN_SECONDS", "10"))
@@ -39,42 +39,6 @@ class LambdaContext(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the invocation."""
-
-
-class Applied(msgspec.Struct, frozen=True, tag_field="kind", tag="applied"):
-    """The writer's answer for a batch that Redshift holds, as its on-success destination brings it."""
-
-    source: str
-    batch_id: int
-    applied_at: datetime
-    epoch: int | None = None
-    opened_at: datetime | None = None
-    newest: BatchIdentity | None = None
-
-
-class RefusedChange(msgspec.Struct, frozen=True):
-    """One change that Redshift can never take."""
-
-    version: int
-    reason: str
-
-
-class Refused(msgspec.Struct, frozen=True, tag_field="kind", tag="refused"):
-    """The writer's answer for a batch of which nothing was applied, because of these changes."""
-
-    source: str
-    batch_id: int
-    refused: list[RefusedChange]
-    epoch: int | None = None
-    opened_at: datetime | None = None
-
-
-class Replaced(msgspec.Struct, frozen=True, tag_field="kind", tag="replaced"):
-    """The writer's answer for a batch under whose number Redshift holds another one."""
-
-    source: str
-    batch_id: int
-    found: BatchIdentity
 
 
 class Transform:
@@ -91,6 +55,7 @@ class Transform:
         self._lambda = boto3.client("lambda", config=config)
         self._connections = Connections(self._secret, self._token)
         self._writers: dict[str, tuple[psycopg.Connection, PostgresWriter]] = {}
+        self._known: dict[str, psycopg.Connection] = {}
         transforms.load("transform.transforms", pipeline.routed_tables())
 
     def drain(
@@ -103,16 +68,23 @@ class Transform:
         seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
         until = time.monotonic() + seconds * share
         with translated(source):
+            outbox = self._outbox(source)
+            connection = self._source(source)
             drain = Drain(
                 self._pipeline,
-                self._outbox(source),
+                outbox,
                 self._sinks(),
-                self._forwarder(),
+                self._forwarder().forward,
                 lambda: time.monotonic() >= until,
                 newest=self._newest(),
                 stalled_seconds=_OVERDUE_SECONDS,
+                is_new_source=connection is not self._known.get(source),
             )
-            return drain.run(overdue_seconds)
+            drained = drain.run(overdue_seconds)
+            self._known[source] = connection
+            if overdue_seconds is not None:
+                self._purge(source, lambda: time.monotonic() >= until)
+            return drained
 
     def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
         """Drains what a lost doorbell left and repeats what was never applied, in one source or in all.
@@ -134,33 +106,33 @@ class Transform:
             raise failures[0]
         return drained
 
-    def applied(self, applied: Applied) -> bool:
-        """Notes a batch as applied; False when that was known."""
-        with translated(applied.source):
-            if applied.newest:
-                self.found(applied.source, applied.newest)
-            return self._outbox(applied.source).mark_applied(
-                applied.batch_id, applied.applied_at, applied.epoch, applied.opened_at
-            )
-
-    def refused(self, refused: Refused) -> None:
-        """Notes what the writer refused; the next drain makes dead letters of it and sends the rest again."""
-        reasons = {Version.from_number(each.version).seq: each.reason for each in refused.refused}
-        with translated(refused.source):
-            self._outbox(refused.source).refuse(refused.batch_id, reasons, refused.epoch, refused.opened_at)
-
-    def found(self, source: str, found: BatchIdentity) -> bool:
-        """Notes a batch that Redshift holds if the source has lost it: its next drain begins a new epoch."""
-        with translated(source):
+    def note(self, answer: Applied | Refused | Replaced | Failed) -> dict[str, Any]:
+        """Notes what the writer answers; see `answers.note`."""
+        with translated(answer.source):
             warehouses = ", ".join(self._pipeline.sinks_of(RedshiftSink))
-            return self._outbox(source).note_token(warehouses, found)
+            return note(self._outbox(answer.source), warehouses, answer)
 
     def _measure(self, source: str) -> None:
         if _METRICS_NAMESPACE:
-            settings = _configured("source", source, self._settings.connections.sources)
             with translated(source):
-                figures = measure(self._connections.get(settings, SOURCE_SESSION), _SWEEP_SECONDS)
+                figures = measure(self._source(source), _SWEEP_SECONDS)
             write(_METRICS_NAMESPACE, source, figures)
+
+    def _purge(self, source: str, is_over: Callable[[], bool]) -> None:
+        """Lets the sinks drop what they need no more, once a day."""
+
+        def purges(name: str, sink: PostgresSink) -> PurgeSink:
+            settings = _configured("sink", name, self._settings.connections.sinks)
+            return lambda source, targets, below: purge(
+                self._connections.get(settings), sink.schema, source, targets, below, is_over
+            )
+
+        sinks = {
+            name: purges(name, sink)
+            for name, sink in self._pipeline.sinks.items()
+            if isinstance(sink, PostgresSink)
+        }
+        purge_sinks(self._pipeline, Horizon(source, self._source(source)), sinks, self._forwarder().purge)
 
     def _outbox(self, source: str) -> Outbox:
         if source not in self._pipeline.sources:
@@ -168,8 +140,11 @@ class Transform:
                 f"source {source!r} is not in pipeline.toml; "
                 f"expected one of {', '.join(self._pipeline.sources)}"
             )
+        return Outbox(source, self._source(source))
+
+    def _source(self, source: str) -> psycopg.Connection:
         settings = _configured("source", source, self._settings.connections.sources)
-        return Outbox(source, self._connections.get(settings, SOURCE_SESSION))
+        return self._connections.get(settings, SOURCE_SESSION)
 
     def _sinks(self) -> dict[str, BatchWriter]:
         """PostgreSQL before S3: what the first refuses is out of the batch before the second keeps it."""
@@ -198,8 +173,8 @@ class Transform:
         return apply
 
     def _newest(self) -> dict[str, NewestOf]:
-        """What asks each PostgreSQL sink for the newest batch of a source that it holds. The writer says so of
-        Redshift with each answer."""
+        """What asks each PostgreSQL sink for the newest batch that it holds of a source. Of Redshift the
+        writer says so with each answer."""
 
         def asks(name: str, sink: PostgresSink) -> NewestOf:
             settings = _configured("sink", name, self._settings.connections.sinks)
@@ -218,10 +193,8 @@ class Transform:
             self._writers[name] = kept = (connection, PostgresWriter(connection, sink.schema, name))
         return kept[1]
 
-    def _forwarder(self) -> BatchWriter:
-        return Forwarder(
-            self._lambda, self._s3, self._settings.writer_function, self._settings.bucket
-        ).forward
+    def _forwarder(self) -> Forwarder:
+        return Forwarder(self._lambda, self._s3, self._settings.writer_function, self._settings.bucket)
 
     def _secret(self, name: str) -> str:
         return str(boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
@@ -247,27 +220,12 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             return _answer("doorbell", lambda: {source: _transform.drain(source, context)})
         case {"kind": "sweep"}:
             return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))
-        case {"responsePayload": {"kind": "applied" | "refused" | "replaced"} as answer}:
-            return _note(_transform, _answer_of_writer(answer))
+        case {
+            "responsePayload": {"kind": "applied" | "refused" | "replaced" | "failed" | "purged"} as answer
+        }:
+            answered = answer_of(answer)
+            return {"kind": "noted"} if isinstance(answered, Purged) else _transform.note(answered)
     raise InputError(f"event of no known kind: {str(event)[:200]}")
-
-
-def _note(transform: Transform, answer: Applied | Refused | Replaced) -> dict[str, Any]:
-    """Only notes it. To drain here would make a chain of invocations that AWS stops after some sixteen."""
-    if isinstance(answer, Applied):
-        return {"kind": "noted", "batch_id": answer.batch_id, "first": transform.applied(answer)}
-    if isinstance(answer, Replaced):
-        lost = transform.found(answer.source, answer.found)
-        return {"kind": "noted", "batch_id": answer.batch_id, "replaced": lost}
-    transform.refused(answer)
-    return {"kind": "noted", "batch_id": answer.batch_id, "refused": len(answer.refused)}
-
-
-def _answer_of_writer(answer: object) -> Applied | Refused | Replaced:
-    try:
-        return msgspec.convert(answer, Applied | Refused | Replaced)
-    except msgspec.ValidationError as error:
-        raise InputError(f"the writer's answer is not as the writer makes it: {error}") from error
 
 
 def _configured(kind: str, name: str, connections: dict[str, Connection]) -> Connection:

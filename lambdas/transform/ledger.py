@@ -95,6 +95,18 @@ class Ledger(SourceSession):
             (error, batch.batch_id, batch.opened_at),
         )
 
+    def note_answer(
+        self, batch_id: int, error: str, epoch: int | None = None, opened_at: datetime | None = None
+    ) -> None:
+        """Notes why the writer could not take a batch that it was given. It stays forwarded: the sweep gives
+        it to the writer once more when it is overdue."""
+        self._connection.execute(
+            "update pgevents.batch as b set last_error = %s"
+            " where b.batch_id = %s and b.state in ('forwarded', 'held')"
+            " and b.epoch = coalesce(%s, b.epoch) and b.opened_at = coalesce(%s, b.opened_at)",
+            (error, batch_id, epoch, opened_at),
+        )
+
     def refuse(
         self,
         batch_id: int,

@@ -216,6 +216,58 @@ def test_invocation_that_acknowledges_drains_nothing(app: psycopg.Connection, da
     assert rows(database, "select pgevents.has_events(), count(*) from pgevents.batch") == [(True, 1)]
 
 
+def test_batch_that_the_writer_could_not_apply_is_noted_with_the_reason(
+    app: psycopg.Connection, database: str
+) -> None:
+    app.execute(INSERT)
+    app.execute("select pgevents.open_batches(10)")
+    app.execute("update pgevents.batch set state = 'forwarded', forwarded_at = now()")
+    answer = {"kind": "failed", "source": "accounts", "batch_id": 1, "error": "no single change is why"}
+    assert handler.handle({"responsePayload": answer}, Context())["failed"]
+    assert rows(database, "select state, last_error like '%single change%' from pgevents.batch") == [
+        ("forwarded", True)
+    ]
+
+
+def test_batch_that_the_source_has_lost_is_only_noted(app: psycopg.Connection, database: str) -> None:
+    app.execute(INSERT)
+    app.execute("select pgevents.open_batches(10)")
+    found = {"epoch": 1, "batch_id": 1, "opened_at": "2026-01-01T00:00:00+00:00"}
+    answer = {"kind": "replaced", "source": "accounts", "batch_id": 1, "found": found}
+    assert "1 of epoch 1" in handler.handle({"responsePayload": answer}, Context())["lost"]
+    assert rows(database, "select epoch, batch_id from pgevents.lost_batch") == [(1, 1)]
+    assert rows(database, "select epoch from pgevents.setting") == [(1,)]
+    handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert rows(database, "select epoch from pgevents.setting") == [(2,)]
+
+
+def test_answer_about_a_purge_needs_nothing() -> None:
+    answer = {"kind": "purged", "source": "accounts", "tokens": 1, "tombstones": 0}
+    assert handler.handle({"responsePayload": answer}, Context()) == {"kind": "noted"}
+
+
+def test_sweep_lets_old_tokens_and_tombstones_go_once_a_day(
+    app: psycopg.Connection, database: str, replica: str
+) -> None:
+    sweep = {"kind": "sweep", "source": "accounts"}
+    app.execute(INSERT)
+    handler.handle(sweep, Context())
+    app.execute("delete from account")
+    handler.handle(sweep, Context())
+    app.execute(INSERT)
+    handler.handle(sweep, Context())
+    kept = "select (select count(*) from account_tombstone), (select count(*) from pgevents_applied_batch)"
+    with closing(psycopg.connect(replica, autocommit=True)) as target:
+        target.execute("update account_tombstone set _deleted_at = now() - interval '31 days'")
+        target.execute("update pgevents_applied_batch set applied_at = now() - interval '8 days'")
+    handler.handle(sweep, Context())
+    assert rows(replica, kept) == [(1, 3)]
+    for _ in range(2):
+        app.execute("update pgevents.horizon set noted_at = noted_at - interval '31 days'")
+        handler.handle(sweep, Context())
+    assert rows(replica, kept) == [(0, 1)]
+
+
 REFUSED = {
     "doorbell of an unknown source": (
         {"kind": "doorbell", "source": "acounts"},
