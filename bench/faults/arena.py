@@ -30,8 +30,8 @@ from ops.endpoints import Endpoints
 from pgevents.config import Pipeline, load
 
 PACE = Pace(
-    sweep=0.5,
-    overdue=1.5,
+    sweep=1.0,
+    overdue=2.5,
     retries=(0.2, 0.5),
     transform_timeout=6.0,
     writer_timeout=5.0,
@@ -101,6 +101,11 @@ class Arena:
         self.writer.clear()
         self.redshift.clear()
         self.s3_faults.clear()
+
+    def is_idle(self) -> bool:
+        """Whether neither Lambda has anything to do."""
+        figures = [function.statistics() for function in (self.transform, self.writer)]
+        return not any(figure["busy"] or figure["queued"] for figure in figures)
 
     def lose_answers(self, count: int) -> None:
         """Loses so many of the writer's answers on their way to the transform."""

@@ -19,8 +19,9 @@ BOUNDARIES = {
     # The drain, in the order of its steps.
     "lock": Boundary("transform", "transform.outbox:Outbox.try_lock"),
     "opening batches": Boundary("transform", "transform.outbox:Outbox.open_batches"),
+    "delivering a batch": Boundary("transform", "transform.delivery:Delivery.take"),
     "reading a batch": Boundary("transform", "transform.outbox:Outbox.read"),
-    "routing": Boundary("transform", "transform.drain:route_batch"),
+    "routing": Boundary("transform", "transform.delivery:route_batch"),
     "PostgreSQL sink": Boundary("transform", "transform.sinks.postgres:PostgresSink.apply"),
     "PostgreSQL sink's token": Boundary("transform", "transform.sinks.postgres:PostgresSink._claim"),
     "PostgreSQL sink's rows": Boundary("transform", "transform.sinks.postgres:PostgresSink._write"),

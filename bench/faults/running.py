@@ -121,6 +121,9 @@ def reset(arena: Arena) -> dict[str, int]:
             connection.execute("truncate traffic.change")
     if not wait_until_applied(arena.dsns, PATIENCE_SECONDS).everything_applied:
         raise DidNotStrike("the stack did not come to rest before the run")
+    # A sweep may be about to send a batch again whose answer has just come.
+    if not arena.until(arena.is_idle, PATIENCE_SECONDS):
+        raise DidNotStrike("the Lambdas did not come to rest before the run")
     arena.delete_objects()
     for dsn in (arena.sink_dsn, arena.behind_redshift_dsn):
         _empty_histories(dsn)

@@ -111,8 +111,8 @@ def throttled(arena: Arena, random: Random) -> Generator[None, None, int]:
     for _ in range(20):
         arena.transform.invoke({"kind": "sweep"})
     yield
-    yield
     arena.transform.configure(reserved_concurrency=4)
+    yield
     return arena.transform.counts("throttles") - before
 
 

@@ -1,0 +1,45 @@
+"""The tables of docs/reference/faults.md and README.md say what the results say, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.faults import report
+from bench.faults.kind import KINDS
+from bench.faults.result import Harm, Result
+
+NAMES = list(KINDS)[:2]
+
+
+def result(kind: str, outcome: str, **harm: int) -> Result:
+    return Result(kind=kind, seed=1, outcome=outcome, struck=2, changes=100, harm=Harm(**harm))  # type: ignore[arg-type]
+
+
+def test_runs_whose_fault_did_not_strike_prove_nothing() -> None:
+    campaign = report.summed([result(NAMES[0], "held"), result(NAMES[0], "did not strike")], 60)
+    tally = campaign.kinds[NAMES[0]]
+    assert (tally.runs, tally.idle, tally.changes) == (1, 1, 100)
+
+
+def test_what_was_harmed_stands_out_in_the_table() -> None:
+    campaign = report.summed(
+        [result(NAMES[0], "held"), result(NAMES[1], "broken", lost=3, duplicated=1, appeared=2, refused=4)],
+        60,
+    )
+    rows = report.reference(campaign).splitlines()
+    assert any(NAMES[1] in row and row.endswith("| **3** | **3** | 0 | **4** |") for row in rows)
+    assert any(NAMES[0] in row and row.endswith("| 0 | 0 | 0 | 0 |") for row in rows)
+
+
+def test_only_what_stands_between_the_marks_is_replaced() -> None:
+    text = f"before\n{report.BEGIN}\nold\n{report.END}\nafter"
+    assert report.within(text, "new") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter"
+    assert report.within("no marks", "new") == "no marks"
+
+
+@pytest.mark.skipif(not report.RESULTS.exists(), reason="no campaign was published yet")
+def test_the_published_tables_are_those_of_the_published_results() -> None:
+    campaign = report.read()
+    assert report.REFERENCE.read_text() == report.reference(campaign)
+    text = Path(report.README).read_text()
+    assert report.BEGIN not in text or report.table(campaign) in text
