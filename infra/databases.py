@@ -14,6 +14,7 @@ from constructs import Construct
 from infra.acknowledgements import acknowledge
 from infra.names import Names, construct_id, function_arn
 from infra.network import Network, SecurityGroups
+from infra.outputs import output
 from infra.settings import Environment, ExistingDatabase, Keep, NewDatabases
 from pgevents.config import Pipeline, PostgresSink
 from pgevents.settings import Connection
@@ -126,6 +127,8 @@ class PostgresDatabase(Construct):
             proxy_resource_id=self._proxy_resource_id(),
             instance_id=self.instance.instance_identifier,
         )
+        output(self, f"{id}Endpoint", self.instance.db_instance_endpoint_address)
+        output(self, f"{id}Secret", self.secret.secret_arn)
 
     def let_invoke(self, function_arn: str) -> None:
         """Lets the database's commits ring the doorbell: one function, and nothing else."""

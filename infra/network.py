@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.bastion import Bastion
+from infra.outputs import output
 from infra.settings import Environment, ExistingNetwork, NewNetwork, is_ipv6
 
 POSTGRES = ec2.Port.tcp(5432)
@@ -58,6 +59,9 @@ class Network(cdk.Stack):
                 self._admit(bastion.group, self._access.ssh if bastion.is_public else (), SSH)
                 self._admit_bastion(bastion.group)
                 callers.append(bastion.group)
+                output(self, "BastionInstance", bastion.instance.instance_id)
+                if bastion.is_public:
+                    output(self, "BastionAddress", bastion.instance.instance_public_ip)
             self._reach_services(environment.network, callers)
 
     @property

@@ -18,6 +18,7 @@ from infra.databases import Database, database_names
 from infra.functions import PipelineFunction, Place, Shape
 from infra.names import Names, construct_id, function_arn
 from infra.network import Network
+from infra.outputs import output
 from infra.packages import Packages
 from infra.settings import Environment
 from infra.warehouse import Warehouse
@@ -70,6 +71,7 @@ class Pipeline(cdk.Stack):
         self._databases, self._warehouse = databases, warehouse
         self._place = Place(network.vpc, network.private, network.groups.seen_from(self).functions)
         self.bucket = pipeline_bucket(self, environment.storage, description)
+        output(self, "Bucket", self.bucket.bucket_name)
         self.dead_letters = self._queue()
         self.transform = self._transform(packages)
         self.writer = self._writer(packages)

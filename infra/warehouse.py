@@ -14,6 +14,7 @@ from infra.acknowledgements import acknowledge
 from infra.databases import POLICIES
 from infra.names import Names
 from infra.network import Network
+from infra.outputs import output
 from infra.settings import (
     Environment,
     ExistingWarehouse,
@@ -55,6 +56,9 @@ class Warehouse(cdk.Stack):
             case ExistingWarehouse() as there:
                 self.copy_role = iam.Role.from_role_arn(self, "CopyRole", there.copy_role_arn)
                 self.reach = _reach(there.host, there.port, there.database, there.user, there.secret_arn)
+                return
+        output(self, "WarehouseEndpoint", self.reach.connection.host)
+        output(self, "WarehouseSecret", self.reach.secret_arn)
 
     def _copy_role(self, service: str) -> iam.Role:
         """What it may read is granted where the bucket is."""
