@@ -142,6 +142,7 @@ def _refuse_special(text: str, name: str) -> None:
 
 
 _FLOAT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d+)?", re.A)
+_NEGATIVE_ZERO = re.compile(r"-[0.]+")
 _MOST_FLOAT = {32: 3.4028235677973366e38, 64: float("inf")}
 
 
@@ -153,8 +154,9 @@ def _float(bits: int) -> Literalizer:
             raise Unfit("malformed", f"{text[:40]!r} is not a number")
         if abs(float(text)) >= _MOST_FLOAT[bits]:
             raise Unfit("out_of_range", f"{text[:40]} is beyond a float of {bits} bits")
-        # A bare number would be read as a NUMERIC first, which ends at 38 digits.
-        return text if match["exponent"] is None and len(text) < NUMERIC_DIGITS else f"'{text}'::float8"
+        # A bare number would be read as a NUMERIC first, which ends at 38 digits and has no negative zero.
+        bare = match["exponent"] is None and len(text) < NUMERIC_DIGITS and not _NEGATIVE_ZERO.fullmatch(text)
+        return text if bare else f"'{text}'::float8"
 
     return literal
 

@@ -29,6 +29,7 @@ def literal(postgres_type: str, text: str, policies: Policies = DEFAULT, *, is_k
         ("numeric(5,2)", "123.45", "123.45"),
         ("real", "0.1", "0.1"),
         ("double precision", "1e+300", "'1e+300'::float8"),
+        ("double precision", "-0", "'-0'::float8"),
         ("double precision", "123456789012345.5", "123456789012345.5"),
         ("boolean", "t", "true"),
         ("boolean", "f", "false"),
