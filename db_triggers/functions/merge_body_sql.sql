@@ -4,8 +4,8 @@
 -- that an UPDATE trigger sees, and after an insertion a row that is updated has the inserted one as its new
 -- row. The captures of whole statements leave it alone then, those of its insertions and deletions too.
 --
--- event   MERGE, MERGE_INSERT, MERGE_DELETE, before a statement that updates, inserts, deletes: note whether it
---         is a MERGE (which may be all three);
+-- event   MERGE, MERGE_INSERT, MERGE_DELETE, before a statement that updates, inserts, deletes: note whether
+--         it is a MERGE (which may be all three);
 --         MERGE_ROW, after each row while one runs
 create or replace function pgevents.merge_body_sql(
     captured pgevents.captured_table, shape pgevents.layout, event text
