@@ -32,6 +32,11 @@ class Endpoints(msgspec.Struct, frozen=True):
     environment: str = ""
 
 
+def state_folder(environment: str) -> Path:
+    """Where `./pgevents connect` leaves what leads to an environment on AWS."""
+    return DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{environment}")
+
+
 def read_endpoints(state: Path) -> Endpoints:
     """Raises InputError when nothing runs with this state folder."""
     path = state / "endpoints.json"

@@ -16,7 +16,7 @@ from infra.environments import chosen
 from infra.names import Names, construct_id
 from infra.settings import Environment, ExistingWarehouse
 from ops import cdk
-from ops.endpoints import DEFAULT_STATE
+from ops.endpoints import state_folder
 from ops.remote.folder import Login, written
 from ops.remote.places import Places, places, read_outputs
 from ops.remote.tunnels import Tunnel, commands, free_ports, opened
@@ -55,11 +55,6 @@ def run(args: argparse.Namespace) -> int:
         print("Ctrl-C ends it", flush=True)
         while True:
             signal.pause()
-
-
-def state_folder(environment: str) -> Path:
-    """Where the commands that are given an environment look."""
-    return DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{environment}")
 
 
 def _end(number: int, frame: object) -> None:

@@ -20,7 +20,7 @@ from ops.doctor.capture import source_findings
 from ops.doctor.finding import Finding, Limits, error, exit_code, warning
 from ops.doctor.local import service_finding
 from ops.doctor.sinks import postgres_findings, redshift_findings
-from ops.endpoints import DEFAULT_STATE, Endpoints, connect, read_endpoints
+from ops.endpoints import DEFAULT_STATE, Endpoints, connect, read_endpoints, state_folder
 from ops.plan.captures import Columns, captured_columns
 from ops.plan.targets import redshift_targets
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, load
@@ -78,7 +78,7 @@ def _endpoints(environment: Environment | None, state: Path | None) -> Endpoints
     """Where the databases are; None when nobody has connected to the environment. Raises InputError."""
     if environment is None:
         return read_endpoints(state or DEFAULT_STATE)
-    folder = state or DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{environment.name}")
+    folder = state or state_folder(environment.name)
     if state is None and not (folder / "endpoints.json").exists():
         return None
     found = read_endpoints(folder)
