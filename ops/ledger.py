@@ -6,6 +6,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
+from ops.attention import Attention, attention
 from pgevents.errors import InputError
 
 
@@ -23,6 +24,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     doorbells_rung: int
     doorbells_failed: int
     outbox_bytes: int
+    attention: Attention
 
 
 class BatchLine(msgspec.Struct, frozen=True):
@@ -34,6 +36,8 @@ class BatchLine(msgspec.Struct, frozen=True):
     attempts: int
     opened_at: datetime
     latency_ms: float | None
+    kind: str = "window"
+    held_for: list[str] = []
 
 
 def status(source: str, connection: psycopg.Connection) -> SourceStatus:
@@ -42,7 +46,7 @@ def status(source: str, connection: psycopg.Connection) -> SourceStatus:
     row = connection.execute(_STATUS).fetchone()
     if row is None:
         raise InputError(f"source {source} has lost its settings; install capture again")
-    return SourceStatus(source, *row)
+    return SourceStatus(source, *(*row, attention(connection)))
 
 
 def snapshot(source: str, connection: psycopg.Connection) -> str:
@@ -57,8 +61,8 @@ def unapplied(connection: psycopg.Connection, seen: str) -> int:
 
 
 def dead_letters(connection: psycopg.Connection) -> int:
-    """How many events wait in the dead-letter store."""
-    return int(str(_value(connection, "select count(*) from pgevents.dead_letter")))
+    """How many events wait in the dead-letter store; those that are being sent again are unapplied."""
+    return int(str(_value(connection, _DEAD_LETTERS)))
 
 
 def batches_after(connection: psycopg.Connection, batch_id: int) -> list[BatchLine]:
@@ -83,26 +87,50 @@ def _value(connection: psycopg.Connection, query: str, parameters: tuple[object,
     return row[0] if row else None
 
 
+_DEAD_LETTERS = """
+select count(*) from pgevents.dead_letter as l where l.resolved_at is null and l.replay_batch_id is null
+"""
+
 # The latency of a batch is that of its first event: none of its others took longer. Weighted by events.
 _STATUS = """
-with applied as (
-    select
-        b.events,
-        extract(epoch from b.applied_at - b.first_captured_at) * 1000 as latency_ms,
-        sum(b.events) over (order by b.applied_at - b.first_captured_at, b.batch_id) as events_up_to
+with newest as (
+    select b.batch_id, b.events, b.applied_at - b.first_captured_at as latency
     from pgevents.batch as b
-    where b.state = 'applied'
+    where b.state = 'applied' and b.kind = 'window'
+    order by b.batch_id desc
+    limit 100000
+),
+
+applied as (
+    select
+        n.events,
+        extract(epoch from n.latency) * 1000 as latency_ms,
+        sum(n.events) over (order by n.latency, n.batch_id) as events_up_to
+    from newest as n
 ),
 
 total as (select coalesce(sum(events), 0) as events from applied)
 
 select
-    total.events::bigint,
+    (
+        select p.events + (
+            select coalesce(sum(b.events), 0) from pgevents.batch as b
+            where b.state = 'applied' and b.kind = 'window'
+        ) from pgevents.purged as p
+    )::bigint,
     pgevents.unapplied_events(pg_current_snapshot()),
-    (select count(*) from pgevents.batch as b where b.state = 'forwarded'),
-    (select count(*) from pgevents.dead_letter),
+    (
+        select count(*) from pgevents.batch as b
+        where b.state in ('forwarded', 'held') and b.forwarded_at is not null
+        and b.confirmed_epoch is distinct from b.epoch
+    ),
+    (
+        select count(*) from pgevents.dead_letter as l
+        where l.resolved_at is null and l.replay_batch_id is null
+    ),
     coalesce(extract(epoch from clock_timestamp() - (
-        select min(b.first_captured_at) from pgevents.batch as b where b.state in ('open', 'forwarded')
+        select min(b.first_captured_at) from pgevents.batch as b
+        where b.state in ('open', 'forwarded', 'held')
     )), 0)::float8,
     (select min(a.latency_ms) from applied as a where a.events_up_to >= total.events * 0.50)::float8,
     (select min(a.latency_ms) from applied as a where a.events_up_to >= total.events * 0.99)::float8,
@@ -115,7 +143,7 @@ from total
 _BATCH_LINE = """
 select
     b.batch_id, b.state, b.events, b.attempts, b.opened_at,
-    (extract(epoch from b.applied_at - b.first_captured_at) * 1000)::float8 as latency_ms
+    (extract(epoch from b.applied_at - b.first_captured_at) * 1000)::float8 as latency_ms, b.kind, b.held_for
 from pgevents.batch as b
 """
 

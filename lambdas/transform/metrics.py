@@ -54,7 +54,9 @@ _FIGURES = """
 with applied as (
     select b.events, (extract(epoch from b.applied_at - b.first_captured_at) * 1000)::float8 as latency_ms
     from pgevents.batch as b
-    where b.state = 'applied' and b.applied_at > clock_timestamp() - make_interval(secs => %(seconds)s)
+    where
+        b.state = 'applied' and b.kind = 'window'
+        and b.applied_at > clock_timestamp() - make_interval(secs => %(seconds)s)
 )
 
 select
@@ -62,9 +64,13 @@ select
     (select coalesce(sum(a.events), 0) from applied as a)::bigint,
     pgevents.unapplied_events(pg_current_snapshot()),
     coalesce(extract(epoch from clock_timestamp() - (
-        select min(b.first_captured_at) from pgevents.batch as b where b.state in ('open', 'forwarded')
+        select min(b.first_captured_at) from pgevents.batch as b
+        where b.state in ('open', 'forwarded', 'held')
     )), 0)::float8,
-    (select count(*) from pgevents.dead_letter),
+    (
+        select count(*) from pgevents.dead_letter as l
+        where l.resolved_at is null and l.replay_batch_id is null
+    ),
     (select last_value from pgevents.doorbell_rung),
     (select last_value from pgevents.doorbell_failed),
     (select coalesce(sum(pg_total_relation_size(o.outbox)), 0) from pgevents.pending_outboxes() as o)::bigint

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import ledger
+from ops.attention_lines import lines_of
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
 
 SUMMARY = "Show how far each source has come: waiting, in flight, latency, dead letters"
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(_table(found))
         for line in found:
+            for text, style in lines_of(line):
+                console.print(text, style=style, highlight=False, markup=False)
             if line.doorbells_failed:
                 console.print(_failed_doorbells(line), style="red", highlight=False)
     return 0

@@ -8,6 +8,7 @@ import psycopg
 from aiohttp import web
 
 from ops import ledger
+from ops.attention_lines import lines_of
 from ops.endpoints import connect, read_endpoints
 from pgevents.errors import InputError
 
@@ -28,6 +29,7 @@ class Overview(msgspec.Struct, frozen=True):
 
     sources: list[ledger.SourceStatus]
     batches: list[Recent]
+    attention: list[str]
     problem: str = ""
 
 
@@ -59,6 +61,10 @@ def read_overview(state: Path) -> Overview:
                 sources.append(ledger.status(name, connection))
                 recent += [Recent(name, line) for line in ledger.last_batches(connection, _RECENT_BATCHES)]
     except (InputError, psycopg.Error) as error:
-        return Overview(sources, recent, str(error))
+        return Overview(sources, recent, _attention(sources), str(error))
     recent.sort(key=lambda each: each.batch.opened_at, reverse=True)
-    return Overview(sources, recent[:_RECENT_BATCHES])
+    return Overview(sources, recent[:_RECENT_BATCHES], _attention(sources))
+
+
+def _attention(sources: list[ledger.SourceStatus]) -> list[str]:
+    return [text for status in sources for text, _ in lines_of(status)]
