@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from local.postgres import SUPERUSER, PostgresServer, binaries, free_port
+from local.postgres import PostgresServer, binaries, free_port
 
 DATABASE = "shop"
 
