@@ -20,7 +20,7 @@ from infra.settings import Environment
 from ops import cdk
 from ops.costs.bill import bill
 from ops.costs.prices import load_prices
-from ops.endpoints import DEFAULT_STATE, Endpoints, read_endpoints
+from ops.endpoints import DEFAULT_STATE, Endpoints, read_endpoints, state_folder
 from ops.plan.databases import Reach, compare_databases
 from ops.plan.grants import roles
 from ops.plan.report import Plan, report
@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         type=Path,
-        help="the state folder that says where the databases are (.pgevents, if it runs)",
+        help="the state folder that says where the databases are (.pgevents-ENV or .pgevents, if there)",
     )
     parser.add_argument(
         "--source", action="append", default=[], metavar="NAME=DSN", help="a source; may be repeated"
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 def _reach(args: argparse.Namespace, environment: Environment, pipeline: Pipeline) -> Reach:
     """What was given, and for the rest what runs. Raises InputError."""
     given = dict(_given(text, pipeline) for text in args.source)
-    there = _endpoints(args.state)
+    there = _endpoints(environment, args.state)
     wake = Wake(Names(environment.name).transform, environment.region)
     if there is None:
         return Reach(given, args.redshift, wake)
@@ -97,11 +97,14 @@ def _given(text: str, pipeline: Pipeline) -> tuple[str, str]:
     return name, dsn
 
 
-def _endpoints(state: Path | None) -> Endpoints | None:
-    """None when nothing runs and nobody said that something does."""
-    if state is None and not (DEFAULT_STATE / "endpoints.json").exists():
-        return None
-    return read_endpoints(state or DEFAULT_STATE)
+def _endpoints(environment: Environment, state: Path | None) -> Endpoints | None:
+    """Those of the environment, else of this machine; None when nobody said that something runs."""
+    if state is not None:
+        return read_endpoints(state)
+    for folder in (state_folder(environment.name), DEFAULT_STATE):
+        if (folder / "endpoints.json").exists():
+            return read_endpoints(folder)
+    return None
 
 
 def _templates(environment: Environment) -> dict[str, Any]:
