@@ -2,13 +2,14 @@
 
 from collections import Counter
 from itertools import islice
+from random import Random
 
 import msgspec
 import pytest
 
-from bench.faults.traffic import statements
 from bench.faults.traffic.script import Transaction, transaction, transactions
-from bench.faults.traffic.steps import Block, Statement
+from bench.faults.traffic.statements import kinds as statements
+from bench.faults.traffic.steps import Block, Statement, Step
 
 
 def first(seed: int, writer: int = 0, count: int = 300) -> list[Transaction]:
@@ -49,7 +50,7 @@ def test_every_kind_of_statement_ending_and_isolation_comes(monkeypatch: pytest.
 
 
 def counting(make: statements.Make, drawn: Counter[str]) -> statements.Make:
-    def counted(random: statements.Random) -> list[statements.Step]:
+    def counted(random: Random) -> list[Step]:
         drawn[make.__name__] += 1
         return make(random)
 
