@@ -1,5 +1,6 @@
 """The demo on real databases with real capture, drained here in the test instead of in a Lambda."""
 
+import contextlib
 import io
 import threading
 from collections.abc import Iterator
@@ -12,9 +13,8 @@ from rich.console import Console
 from db_triggers import installer
 from demo.demonstration import demonstrate
 from local.postgres import PostgresServer
-from ops.comparison.difference import Compared, compare
-from ops.comparison.expected import expected_contents
-from ops.comparison.postgres import as_printed, read_postgres
+from ops.comparison.difference import Compared
+from ops.comparison.sinks import compare_opened, postgres_places
 from pgevents import transforms
 from pgevents.batch import Batch
 from pgevents.config import Pipeline, PostgresSink, Route, Source, Table
@@ -103,11 +103,13 @@ def forwarded_nowhere(batch: Batch) -> None:
 
 
 def compared(sources: dict[str, str], replica: str) -> Iterator[Compared]:
-    with psycopg.connect(replica, autocommit=True) as target:
-        for name, dsn in sources.items():
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                for content in expected_contents(PIPELINE, name, connection):
-                    yield compare("replica", content, read_postgres(target, "public", content), as_printed)
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(psycopg.connect(replica, autocommit=True))
+        opened = {
+            name: stack.enter_context(psycopg.connect(dsn, autocommit=True)) for name, dsn in sources.items()
+        }
+        sinks = {"replica": postgres_places("replica", target, "public")}
+        yield from compare_opened(PIPELINE, opened, sinks)
 
 
 def shown(console: Console) -> str:
