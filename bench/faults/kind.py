@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from bench.faults.arena import Arena
@@ -13,6 +13,11 @@ while it goes on, what is put right when it has ended. After the third `yield` e
 never will be; the attack then returns how often it struck."""
 
 
+Witness = Literal["all", "snapshots", "rows"]
+"""What the record of the traffic can tell of a run: everything; what a history holds, but for rows that were
+sent again as they stood; or nothing, since the record itself was restored, so that only rows are compared."""
+
+
 class Kind(NamedTuple):
     """One kind of fault. `promises` are the numbers of those in DESIGN.md that it could break."""
 
@@ -20,22 +25,21 @@ class Kind(NamedTuple):
     group: str
     promises: tuple[int, ...]
     attack: Attack
-    huge: bool = False
-    """Whether it needs batches that are too large for an event."""
+    witness: Witness = "all"
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def kind(
-    name: str, group: str, promises: tuple[int, ...], *, huge: bool = False
+    name: str, group: str, promises: tuple[int, ...], *, witness: Witness = "all"
 ) -> Callable[[Attack], Attack]:
     """Registers an attack under a name that nothing else has."""
 
     def register(attack: Attack) -> Attack:
         if name in KINDS:
             raise ValueError(f"two kinds of fault are called {name}")
-        KINDS[name] = Kind(name, group, promises, attack, huge)
+        KINDS[name] = Kind(name, group, promises, attack, witness)
         return attack
 
     return register

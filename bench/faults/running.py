@@ -50,7 +50,7 @@ def attack(arena: Arena, kind: Kind, seed: int, again: int = 0) -> Result:
     try:
         record, struck = _run(arena, kind, seed, faults, clock)
         with clock.phase("verdict"):
-            verdict = judge(arena, record, since)
+            verdict = judge(arena, record, since, kind.witness)
     finally:
         faults.close()
     with clock.phase("clear"):

@@ -3,6 +3,7 @@
 import psycopg
 
 from bench.faults.arena import Arena
+from bench.faults.kind import Witness
 from bench.faults.result import Harm
 from bench.faults.traffic import Record
 from bench.faults.traffic import judge as judge_histories
@@ -38,20 +39,29 @@ class Verdict:
                 self.details.append(f"{harm.replace('_', ' ')}: {what}")
 
 
-def judge(arena: Arena, record: Record, since: dict[str, int]) -> Verdict:
+def judge(arena: Arena, record: Record, since: dict[str, int], witness: Witness) -> Verdict:
     """Judges a run that is at rest. `since` is each source's last batch before it."""
     verdict = Verdict()
     for source, dsn in arena.dsns.items():
         with arena.sql(dsn) as connection:
-            _judge_ledger(verdict, source, connection, since[source], record.sources[source].total())
+            changes = record.sources[source].total() if witness != "rows" else 0
+            _judge_ledger(verdict, source, connection, since[source], changes)
+    # Rows that have not come yet are no news where events are stuck.
+    if not verdict.harm and witness != "rows":
+        _judge_histories(verdict, arena, record, witness)
     if not verdict.harm:
-        # Rows that have not come yet are no news where events are stuck.
-        for finding in judge_histories(record, arena.pipeline, arena.endpoints):
-            if finding.kind == "capture failed a write" and finding.what.startswith(_DOOMED):
-                continue
-            verdict.against(1, _HARMS[finding.kind], f"{finding.where}: {finding.kind}: {finding.what}")
         _judge_sinks(verdict, arena)
     return verdict
+
+
+def _judge_histories(verdict: Verdict, arena: Arena, record: Record, witness: Witness) -> None:
+    snapshots = witness == "snapshots"
+    for finding in judge_histories(record, arena.pipeline, arena.endpoints, snapshots=snapshots):
+        # A row that was sent again as it stood may stand before a deletion that it outlived.
+        sent_again = snapshots and finding.kind == "twice"
+        doomed = finding.kind == "capture failed a write" and finding.what.startswith(_DOOMED)
+        if not sent_again and not doomed:
+            verdict.against(1, _HARMS[finding.kind], f"{finding.where}: {finding.kind}: {finding.what}")
 
 
 def _judge_ledger(

@@ -70,9 +70,10 @@ class Worker:
             words = traceback.format_exc()
             result = Result(kind=task.kind, seed=task.seed, outcome="harness failed", details=[words])
         self._runs += 1
-        if result.outcome in ("broken", "harness failed"):
+        bad = result.outcome in ("broken", "harness failed")
+        if bad:
             result = self._keep(result)
-        if result.outcome != "held" or self._runs >= _RUNS_A_STACK:
+        if bad or self._runs >= _RUNS_A_STACK:
             self.close()
         return result
 

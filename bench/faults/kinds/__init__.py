@@ -1,5 +1,5 @@
 """Every kind of fault, by what it strikes; importing this registers them all."""
 
-from bench.faults.kinds import invokes, services, sinks, sources, steps, warehouse
+from bench.faults.kinds import invokes, operators, services, sinks, sources, steps, warehouse
 
-__all__ = ["invokes", "services", "sinks", "sources", "steps", "warehouse"]
+__all__ = ["invokes", "operators", "services", "sinks", "sources", "steps", "warehouse"]

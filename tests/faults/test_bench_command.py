@@ -1,0 +1,41 @@
+"""`./pgevents bench`: finds its benches, and answers wrong input in one line."""
+
+import pytest
+
+from ops import cli
+from ops.commands import bench
+
+
+def test_every_bench_has_a_summary_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "--help"])
+    assert ended.value.code == 0
+    listed = capsys.readouterr().out
+    assert "faults" in bench.summaries()
+    assert all(name in listed for name in bench.summaries())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bench"], "NAME"),
+        (["bench", "nothing"], "nothing"),
+        (["bench", "faults", "--kinds", "no such kind"], "no such kind"),
+        (["bench", "faults", "--seeds", "many"], "many"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_the_kinds_are_listed_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "faults", "--list", "--kinds", "relay"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Doorbell broken: relay killed",
+        "Doorbell broken: relay frozen",
+    ]
