@@ -1,4 +1,4 @@
-"""The Lambda service seen by a bench: its functions stopped and set going, and the memory of their processes."""
+"""The Lambda service seen by a bench: its functions stopped and set going, and how much memory they need."""
 
 import threading
 import urllib.request
@@ -49,7 +49,8 @@ class Lambdas:
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         encoded = None if body is None else msgspec.json.encode(body)
-        request = urllib.request.Request(f"{self._url}/{path}", encoded, method=method)  # noqa: S310 - of our making
+        url = f"{self._url}/{path}"
+        request = urllib.request.Request(url, encoded, method=method)  # noqa: S310 - a URL of our own making
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return msgspec.json.decode(answer.read())
 

@@ -1,4 +1,4 @@
-"""A project of its own for a bench: the Lambdas of this one, without its transforms, over the bench's tables."""
+"""A project of its own for a bench: this one's Lambdas, without its transforms, over the bench's tables."""
 
 import shutil
 from pathlib import Path
@@ -13,11 +13,11 @@ create table public.entry (
     made_at timestamptz not null default clock_timestamp()
 );
 create table public.wide (
-    k1 integer, k2 text, c_bool boolean, c_small smallint, c_big bigint, c_real real, c_double double precision,
-    c_uuid uuid, c_date date, c_bytea bytea, c_interval interval, primary key (k1, k2)
+    k1 integer, k2 text, c_bool boolean, c_small smallint, c_big bigint, c_real real, c_double
+    double precision, c_uuid uuid, c_date date, c_bytea bytea, c_interval interval, primary key (k1, k2)
 );
 create table public.scratch (scratch_id bigint primary key, note text);
-create table public.document (document_id bigint primary key, body jsonb not null);
+create table public.document (document_id bigint primary key, head text not null, body text not null);
 create table public.blob (blob_id bigint primary key, body text not null);
 """
 

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.25
 class Figures(msgspec.Struct, frozen=True):
     """What was measured. `peak_mb` is the most memory of any process of a function over the whole catch-up.
 
-    `catch_up_seconds` counts from the moment that the Lambdas came back, the wait for the first sweep included.
+    `catch_up_seconds` counts from the moment that the Lambdas came back, the wait for the first sweep too.
     """
 
     workload: str
@@ -64,7 +64,7 @@ def measured(args: argparse.Namespace) -> Figures:
     changes = args.changes or max(1, usual // (20 if args.quick else 1))
     if changes < 1:
         raise InputError(f"--changes {changes}: at least one change is needed")
-    with _stack() as (project, endpoints), psycopg.connect(endpoints.sources[SOURCE], autocommit=True) as source:
+    with _stack() as (project, endpoints), _connected(endpoints) as source:
         lambdas = Lambdas(endpoints.lambda_)
         for function in FUNCTIONS:
             lambdas.configure(function, {"memory_mb": args.memory})
@@ -124,6 +124,10 @@ def _stack() -> Iterator[tuple[Path, Endpoints]]:
             yield project, endpoints
 
 
+def _connected(endpoints: Endpoints) -> psycopg.Connection:
+    return psycopg.connect(endpoints.sources[SOURCE], autocommit=True)
+
+
 def _caught_up(source: psycopg.Connection, committed: int, args: argparse.Namespace) -> float:
     """The seconds until everything is applied. Raises InputError when that takes too long."""
     began = time.monotonic()
@@ -133,10 +137,10 @@ def _caught_up(source: psycopg.Connection, committed: int, args: argparse.Namesp
         left = committed - _number(source, _APPLIED)
         now = time.monotonic()
         # The ledger's sum is cheap; whether nothing at all is left is asked for once that says so.
-        if left <= 0 and _number(source, "select pgevents.unapplied_events(%s::pg_snapshot)", seen or ()) == 0:
+        if left <= 0 and _number(source, _UNAPPLIED, seen or ()) == 0:
             return now - began
         if now > began + args.timeout:
-            raise InputError(f"{left:,} changes are not applied after {args.timeout:g} s; give it more --timeout")
+            raise InputError(f"{left:,} changes are left after {args.timeout:g} s; give it more --timeout")
         if now > told + 10:
             told = now
             _say(args, f"{now - began:6.0f} s: {left:,} changes are left")
@@ -163,6 +167,8 @@ def _number(source: psycopg.Connection, query: str, parameters: tuple[object, ..
 def _say(args: argparse.Namespace, text: str) -> None:
     print(f"  {text}", file=sys.stderr if args.json else sys.stdout, flush=True)
 
+
+_UNAPPLIED = "select pgevents.unapplied_events(%s::pg_snapshot)"
 
 _APPLIED = "select coalesce(sum(events), 0) from pgevents.batch where state in ('applied', 'dead')"
 

@@ -21,7 +21,7 @@ Workload = Callable[[str, int, int], int]
 
 
 def mixed(dsn: str, changes: int, seed: int) -> int:
-    """All kinds of changes: single rows and bulks, key changes, upserts, COPY, TRUNCATE, savepoints, rollbacks."""
+    """Single rows and bulks, key changes, upserts, COPY, TRUNCATE, savepoints and rollbacks."""
     with ThreadPoolExecutor(WRITERS) as threads:
         share = -(-changes // WRITERS)
         return sum(threads.map(lambda number: _mixed(dsn, share, number, seed), range(WRITERS)))
@@ -100,7 +100,7 @@ class _Writer:
         ]
 
     def transaction(self) -> None:
-        """One to three statements in a transaction; one in thirty is rolled back, one in ten up to a savepoint."""
+        """One to three statements; one transaction in thirty is rolled back, one statement in ten."""
         changes = 0
         try:
             with self._connection.transaction():
@@ -139,7 +139,8 @@ class _Writer:
         return _rows(self._connection, _CHANGE_KEYS, (_KEYS, self._key(), self._draw.randint(1, 20)))
 
     def _wide(self) -> int:
-        return _rows(self._connection, _UPSERT_WIDE, (self._number, self._draw.randrange(3_000), self._draw.randint(1, 200)))
+        first, rows = self._draw.randrange(3_000), self._draw.randint(1, 200)
+        return _rows(self._connection, _UPSERT_WIDE, (self._number, first, rows))
 
     def _copy(self) -> int:
         rows = self._draw.randint(1, _BULK)
@@ -191,19 +192,21 @@ where entry_id between of.first and of.first + of.rows
 
 _UPSERT_WIDE = """
 insert into wide
-select %s, 'k' || g, g %% 2 = 0, g %% 30000, g, g / 3.0::real, g / 3.0, gen_random_uuid(), '2020-01-01'::date + g::int,
-    decode(md5(g::text), 'hex'), make_interval(secs => g)
+select %s, 'k' || g, g %% 2 = 0, g %% 30000, g, g / 3.0::real, g / 3.0, gen_random_uuid(),
+    '2020-01-01'::date + g::int, decode(md5(g::text), 'hex'), make_interval(secs => g)
 from (select %s + generate_series(1, %s)::bigint as g)
 on conflict (k1, k2) do update set c_uuid = excluded.c_uuid, c_bool = not wide.c_bool
 """
 
 _DOCUMENTS = """
 insert into document
-select (select coalesce(max(document_id), 0) from document) + g, (
-    select jsonb_agg(md5(g::text || of.seed || n)) from generate_series(1, of.bytes / 36) as n
-)
+select (select coalesce(max(document_id), 0) from document) + g, half.body, reverse(half.body)
 from (select %s::integer as rows, %s::integer as seed, %s::integer as bytes) as of
 cross join lateral generate_series(1, of.rows) as g
+cross join lateral (
+    select string_agg(md5(g::text || of.seed || n), '') as body
+    from generate_series(1, of.bytes / 64) as n
+) as half
 """
 
 _BLOB = """
@@ -215,6 +218,6 @@ from (select %s::integer as seed, %s::integer as bytes) as of
 """
 
 _REWRITE_DOCUMENTS = """
-update document set body = body || '[true]'
+update document set body = head, head = body
 where document_id in (select document_id from document order by document_id desc limit %s) and %s > 0
 """

@@ -6,7 +6,8 @@
 -- after the change-over loses nothing: its lock keeps the half from being truncated, and later its events do.
 -- The lock is never waited for.
 --
--- full_bytes   how large the written half must be before the writers change over
+-- full_bytes   how large the written half must be before the writers change over, long values that are stored
+--              apart included
 create or replace function pgevents.rotate_outbox(full_bytes bigint)
 returns void
 language plpgsql
@@ -24,7 +25,7 @@ begin
         if pending.half = sealed then
             all_empty := pgevents.empty_outbox(pending.layout_id, pending.half, applied) and all_empty;
         else
-            written_bytes := written_bytes + pg_relation_size(pending.outbox);
+            written_bytes := written_bytes + pg_table_size(pending.outbox);
         end if;
     end loop;
     if all_empty and written_bytes >= full_bytes then

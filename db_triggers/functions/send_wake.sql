@@ -7,18 +7,26 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    calling_seconds constant bigint := 3;
 begin
     if exists (select from pgevents.paused as p where p.what = 'source') then
         return;
     end if;
     case setting.doorbell
         when 'invoke' then
+            -- Of many sessions that commit while the Lambda service hangs, one waits for it; the others are
+            -- silent for as long. They hold their locks (see ring): the drain that is called looks at them.
+            perform setval(
+                'pgevents.doorbell_muted_until', extract(epoch from clock_timestamp())::bigint + calling_seconds
+            );
             perform set_config('aws_lambda.connect_timeout_ms', '500', true);
             perform set_config('aws_lambda.request_timeout_ms', '1000', true);
             perform aws_lambda.invoke(
                 setting.function_name, json_build_object('kind', 'doorbell', 'source', setting.source),
                 setting.region, 'Event'
             );
+            perform setval('pgevents.doorbell_muted_until', 0);
         when 'notify' then
             -- What NOTIFY refuses at PREPARE TRANSACTION, or with a full queue, it refuses later than could
             -- be caught here. A statement with parameters commits when its text is gone already.

@@ -96,7 +96,7 @@ def _packer() -> "zlib._Compress":
     return zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, GZIP_HEADER)
 
 
-def _lines(source: str, tables: list[TableChanges]) -> Iterator[bytes]:
+def _lines(source: str, tables: list[TableChanges]) -> Iterator[bytearray]:
     for table in tables:
         reserved = {column.name for column in table.columns} & set(OWN_COLUMNS)
         if reserved:

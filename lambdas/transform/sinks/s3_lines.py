@@ -35,7 +35,7 @@ class Lines:
         self._columns = [(column.name, _CONVERT.get(column.type), column.name in key) for column in columns]
         self._encoder = msgspec.json.Encoder()
 
-    def encode(self, change: Change) -> bytes:
+    def encode(self, change: Change) -> bytearray:
         """The line, with its end.
 
         A DELETE has its key only, since nothing is known of the rest; one of every row has no columns at all.
@@ -50,7 +50,11 @@ class Lines:
         line["_clause"] = change.clause
         line["_version"] = change.version
         line["_source"] = self._source
-        return self._encoder.encode(line) + b"\n"
+        # In place: a line may be as long as the longest value, twice that would not fit everywhere.
+        encoded = bytearray()
+        self._encoder.encode_into(line, encoded)
+        encoded += b"\n"
+        return encoded
 
 
 def parse_line(line: bytes, columns: Sequence[Column]) -> Change:

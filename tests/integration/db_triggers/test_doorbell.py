@@ -1,8 +1,11 @@
 """The doorbell rings at the commit, once, when nobody is awake to hear; and what rings must not hurt."""
 
+import contextlib
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -244,6 +247,35 @@ class Interrupted:
             self.after_unlock()
 
 
+class LambdaService:
+    """One that takes connections and says nothing, that knows no function, or that is not there."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> str:
+        port = self._socket.getsockname()[1]
+        if self._answer == "nobody listens":
+            self._socket.close()
+        elif self._answer == "no such function":
+            threading.Thread(target=self._refuse, daemon=True).start()
+        return f"http://127.0.0.1:{port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _refuse(self) -> None:
+        body = b'{"Type": "User", "Message": "Function not found"}'
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                connection.recv(65_536)
+                head = f"HTTP/1.1 404 Not Found\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.sendall(head.encode() + body)
+                connection.close()
+
+
 class TestInvoke:
     """The transport that calls AWS from within the database, against the local stand-in of its extension."""
 
@@ -271,6 +303,79 @@ class TestInvoke:
         account.run("insert into account values (3)")
         assert counted(account) == (2, 2)
         assert account.differences() == []
+
+    @pytest.mark.parametrize("answer", ["nothing", "no such function", "nobody listens"])
+    def test_a_lambda_service_that_really_fails_costs_one_write_its_time_out(
+        self, account: Captured, answer: str
+    ) -> None:
+        with LambdaService(answer) as url:
+            aws_extensions.install(account.app, url)
+            assert self.seconds(account, "insert into account values (1)") < 3
+            others = [self.seconds(account, f"insert into account values ({id})") for id in range(2, 40)]
+        assert max(others) < 0.5
+        assert counted(account) == (1, 1)
+        assert account.differences() == []
+
+    def test_of_many_sessions_that_commit_while_it_hangs_one_waits(self, account: Captured) -> None:
+        """The others find it being rung, for a moment or two more of them may not."""
+        aws_extensions.inject(account.app, "hang")
+        writers = [account.connect() for _ in range(16)]
+
+        def write(number: int) -> float:
+            started = time.monotonic()
+            writers[number].execute("insert into account values (%s)", (number,))
+            return time.monotonic() - started
+
+        with ThreadPoolExecutor(16) as threads:
+            seconds = sorted(threads.map(write, range(16)))
+        assert seconds[-1] < 3
+        assert sum(each > 0.9 for each in seconds) <= 4
+        assert account.differences() == []
+
+    @pytest.mark.parametrize("constraints", ["deferred", "immediate"])
+    def test_a_statement_time_out_shorter_than_the_doorbells_costs_no_write_its_commit(
+        self, account: Captured, constraints: str
+    ) -> None:
+        aws_extensions.inject(account.app, "hang")
+        account.run("set statement_timeout = '200ms'; set lock_timeout = '100ms'")
+        with account.app.transaction():
+            account.run(f"set constraints all {constraints}")
+            account.run("insert into account values (1)")
+        assert counted(account) == (1, 1)
+        assert account.app.execute("show lock_timeout").fetchone() == ("100ms",)
+        assert account.differences() == []
+
+    @pytest.mark.parametrize("table", ["setting", "paused"])
+    def test_a_table_of_the_doorbell_that_somebody_has_locked_costs_one_write_half_a_second(
+        self, account: Captured, table: str
+    ) -> None:
+        with account.connect() as other, other.transaction():
+            other.execute(f"lock table pgevents.{table} in access exclusive mode".encode())
+            assert self.seconds(account, "insert into account values (1)") < 1.5
+            assert self.seconds(account, "insert into account values (2)") < 0.5
+        assert counted(account)[1] == 1
+        assert account.differences() == []
+
+    def test_a_role_with_no_right_but_that_on_its_table_commits_too(self, account: Captured) -> None:
+        aws_extensions.inject(account.app, "error")
+        account.run("create role nobody_much; grant insert on account to nobody_much")
+        try:
+            account.run("set role nobody_much; insert into account values (1); reset role")
+        finally:
+            account.run("reset role; drop owned by nobody_much; drop role nobody_much")
+        assert counted(account) == (1, 1)
+        assert account.differences() == []
+
+    def test_a_clock_that_is_set_back_an_hour_does_not_silence_it_for_an_hour(
+        self, account: Captured
+    ) -> None:
+        """As it looks afterwards: what was noted lies an hour ahead."""
+        account.run(
+            "select setval('pgevents.doorbell_muted_until', extract(epoch from now())::bigint + 3630)"
+        )
+        aws_extensions.inject(account.app, "error")
+        account.run("insert into account values (1)")
+        assert counted(account) == (1, 1)
 
     def test_an_extension_that_was_dropped_costs_no_write_its_commit(self, account: Captured) -> None:
         aws_extensions.uninstall(account.app)

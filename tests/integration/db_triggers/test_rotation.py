@@ -66,6 +66,17 @@ def test_applied_events_give_their_space_back(account: Captured) -> None:
     assert account.differences() == []
 
 
+def test_values_that_are_stored_apart_fill_a_half_too(account: Captured) -> None:
+    account.run(
+        "insert into account select 1, string_agg(md5(g::text), '') from generate_series(1, 40000) as g"
+    )
+    assert outbox_bytes(account.app) > 1_000_000
+    account.drain()
+    for _ in range(2):
+        rotate(account, full_bytes=1_000_000)
+    assert outbox_bytes(account.app) < 100_000
+
+
 def test_events_that_are_not_applied_keep_their_half(account: Captured) -> None:
     account.run("insert into account values (1)")
     account.outbox.open_batches(10)
@@ -203,6 +214,7 @@ def test_the_outbox_does_not_grow_under_a_steady_load(
     account: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transform_outbox, "_HALF_FULL_BYTES", 64 * 1024)
+    monkeypatch.setattr(transform_outbox, "_ROTATE_SECONDS", 0.25)
     first, second, written = grow(account, 4)
     assert account.differences() == []
     assert max(first, second) < written / 3
