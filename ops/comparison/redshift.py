@@ -3,8 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 
-import psycopg.conninfo
-
 from ops.comparison.canonical import (
     Form,
     Forms,
@@ -17,11 +15,11 @@ from ops.comparison.canonical import (
     truth,
 )
 from ops.comparison.place import NEVER, Page, Seen, Since, State, TargetShape, key_hash
+from ops.warehouse import open_warehouse
 from pgevents.batch import Column, Values
 from pgevents.config import Policies
-from pgevents.settings import Connection
 from redshift_writer.arrays import array_to_json, element_to_json
-from redshift_writer.connect import Session, open_session
+from redshift_writer.connect import Session
 from redshift_writer.control_tables import TRUNCATION
 from redshift_writer.identifiers import folded, qualified, quoted
 from redshift_writer.literals import Unfit, literalizer
@@ -37,17 +35,8 @@ _SESSION = b"set extra_float_digits to 2; set timezone to 'UTC'"
 
 
 def open_redshift(dsn: str) -> Session:
-    """A session of its own, with the writer's driver. Raises TransientError when Redshift cannot be
-    reached."""
-    parts = psycopg.conninfo.conninfo_to_dict(dsn)
-    settings = Connection(
-        str(parts["host"]),
-        int(parts["port"] or 0),
-        str(parts["dbname"]),
-        str(parts["user"]),
-        sslmode="disable",
-    )
-    session = open_session(settings, lambda _: "")
+    """A session of its own, with the writer's driver. Raises as `open_warehouse` does."""
+    session = open_warehouse(dsn)
     session.run(_SESSION)
     return session
 
