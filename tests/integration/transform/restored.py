@@ -90,6 +90,9 @@ class Sources:
     def copied_database(self) -> Callable[[], str]:
         """Copies the database within its server; the copy takes its place when it is called."""
         with psycopg.connect(self.server.dsn(), autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", (DATABASE,)
+            )
             connection.execute(f"create database earlier template {DATABASE}".encode())
 
         def replace() -> str:

@@ -1,13 +1,15 @@
 """A source that is restored or replaced: it begins a new epoch, and the target is equal to it again, unattended."""
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.integration.db_triggers.captured import Captured
+from tests.integration.db_triggers.conftest import slow
 from tests.integration.transform.replicated import Replicated
 from tests.integration.transform.restored import Sources, sources
 
@@ -68,12 +70,27 @@ def go_another_way(shop: Captured) -> None:
     )
     shop.run("delete from account where id = 3; update account set id = 5090 where id = 91")
     shop.run("insert into seat values (500, 1); delete from visit where id = 61")
+    shop.run("alter table visit add column early int default 4; insert into visit values ('q', 30, 1, 5)")
 
 
-@pytest.mark.parametrize("afterwards", [go_another_way, lambda shop: None], ids=["busy", "quiet"])
-@pytest.mark.parametrize("way", (*UNNOTICED_INSIDE, *NOTICED))
+def rest(shop: Captured) -> None:
+    """Nothing at all: no batch is opened in which a sink could notice anything."""
+
+
+@pytest.mark.parametrize(
+    ("way", "afterwards"),
+    [
+        *((way, go_another_way) for way in (*UNNOTICED_INSIDE, *NOTICED)),
+        *((way, rest) for way in UNNOTICED_INSIDE),
+        *(pytest.param(way, rest, marks=slow) for way in NOTICED),
+    ],
+)
 def test_a_target_is_equal_again_after_its_source_was_restored(
-    servers: Sources, shop: Replicated, way: str, afterwards: object, capsys: pytest.CaptureFixture[str]
+    servers: Sources,
+    shop: Replicated,
+    way: str,
+    afterwards: Callable[[Captured], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     leave_things_half_done(shop)
     shop.reconnect(servers.dsn)
@@ -81,16 +98,123 @@ def test_a_target_is_equal_again_after_its_source_was_restored(
     shop.reconnect(servers.dsn)
     go_on(shop)
     shop.reconnect(restore())
-    assert callable(afterwards)
     afterwards(shop)
     assert shop.differences() == []
     epochs = shop.epochs()
     assert [epoch for epoch, _ in epochs] == [1, 2]
+    assert told(capsys) == [("shop", 2, epochs[1][1])]
+    assert requests(shop) == ["baseline finished"] * 3
+    # Capture follows its tables as before, and nothing more is found.
+    shop.run("alter table account add column later text; update account set n = n + 1 where id < 9")
+    assert shop.differences() == []
+    assert shop.run("select ended from pgevents.captured_table") == [(None,)] * 3
+    assert len(shop.epochs()) == 2
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, int, str]]:
+    """The errors in the log of the drain."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    told = [line for line in lines if line["level"] == "ERROR"]
-    assert [(line["source"], line["epoch"], line["reason"]) for line in told] == [("shop", 2, epochs[1][1])]
-    assert shop.run(
-        "select count(*), count(*) filter (where state = 'finished') from pgevents.snapshot_request"
-    ) == [(3, 3)]
+    return [(line["source"], line["epoch"], line["reason"]) for line in lines if line["level"] == "ERROR"]
+
+
+def requests(shop: Captured) -> list[str]:
+    return [
+        f"{kind} {state}" for kind, state in shop.run("select kind, state from pgevents.snapshot_request")
+    ]
+
+
+def test_a_source_that_is_restored_twice_goes_beyond_every_epoch_that_a_sink_has_seen(
+    servers: Sources, shop: Replicated, tmp_path: Path
+) -> None:
+    restore = servers.stopped_copy()
+    shutil.copytree(tmp_path / "stopped copy", tmp_path / "second copy")
+    shop.reconnect(servers.dsn)
+    go_on(shop)
+    shop.reconnect(restore())
+    go_another_way(shop)
+    assert shop.differences() == []
+    shop.run("update account set n = -1 where id < 100; delete from visit")
+    assert shop.differences() == []
+    (tmp_path / "second copy").rename(tmp_path / "stopped copy")
+    shop.reconnect(restore())
+    shop.run("update account set n = -2 where id < 5")
+    assert shop.differences() == []
+    assert shop.epochs()[-1][0] == 3
+
+
+def test_a_transaction_with_a_number_that_the_lost_history_had_too_is_not_lost(
+    servers: Sources, shop: Replicated
+) -> None:
+    restore = servers.dump()
+    shop.reconnect(restore())
+    with shop.connect() as writer, writer.transaction():
+        writer.execute("update account set n = 9 where id = 9; delete from account where id = 10")
+        assert shop.sweep().events > 0
+        assert requests(shop) == ["baseline running", "baseline finished", "baseline finished"]
     assert shop.differences() == []
     assert len(shop.epochs()) == 2
+
+
+def test_requests_that_were_under_way_start_again_as_baselines(servers: Sources, shop: Replicated) -> None:
+    shop.run("select pgevents.request_snapshot('public.account', 'backfill', null, 'before')")
+    shop.run("select pgevents.request_snapshot('public.account', 'repair', '[{\"id\": \"1\"}]', 'before')")
+    shop.run("select pgevents.advance_snapshots(50) from generate_series(1, 3)")
+    shop.reconnect(servers.dsn)
+    restore = servers.point_in_time()
+    shop.reconnect(servers.dsn)
+    go_on(shop)
+    shop.reconnect(restore())
+    assert shop.differences() == []
+    assert requests(shop) == [
+        "baseline finished",
+        "repair finished",
+        "baseline finished",
+        "baseline finished",
+    ]
+
+
+def test_a_server_that_was_only_restarted_or_crashed_begins_no_epoch(
+    servers: Sources, shop: Replicated
+) -> None:
+    for mode in ("fast", "immediate"):
+        leave_things_half_done(shop)
+        shop.run("truncate account; truncate visit")
+        servers.server.restart(mode)
+        shop.reconnect(servers.dsn)
+        assert shop.differences() == []
+    assert shop.epochs() == [(1, "capture was installed")]
+
+
+def test_an_upgrade_from_the_version_without_epochs_begins_none(shop: Replicated) -> None:
+    shop.run(
+        "drop table pgevents.epoch, pgevents.snapshot_request, pgevents.lost_batch cascade;"
+        " delete from pgevents.migration where name like '0002%'; update pgevents.setting set epoch = 4"
+    )
+    assert shop.install("public.account", "public.visit", "public.seat").migrations == [
+        "0002_epochs_and_snapshots.sql"
+    ]
+    shop.run("update account set n = 1")
+    assert shop.differences() == []
+    assert shop.epochs() == [(4, "capture was installed")]
+    assert requests(shop) == []
+
+
+def test_a_sequence_that_was_set_back_begins_an_epoch_and_runs_ahead_of_the_ledger(shop: Replicated) -> None:
+    shop.run("select setval('pgevents.event_seq', 1)")
+    shop.run("update account set n = 5 where id = 5; delete from account where id = 6")
+    assert shop.differences() == []
+    assert shop.epochs()[1][1].startswith("the ledger is ahead of the sequence: an event has number 3")
+    assert shop.run("select last_value > 1000000000 from pgevents.event_seq") == [(True,)]
+
+
+def test_a_captured_table_that_was_not_copied_is_captured_no_longer(
+    servers: Sources, shop: Replicated
+) -> None:
+    restore = servers.dump()
+    shop.reconnect(restore())
+    shop.run("alter event trigger pgevents_follow_drop disable; drop table seat")
+    shop.sweep()
+    assert shop.run("select name, ended from pgevents.captured_table where ended is not null") == [
+        ("public.seat", "the table is not in this copy of the database")
+    ]
+    assert shop.target_rows("public.account", "t0") == shop.table_rows("public.account")
