@@ -28,7 +28,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--evidence", type=Path, metavar="DIR", help="where to keep what is left of failed runs"
     )
     parser.add_argument(
-        "--publish", action="store_true", help="write the results into docs/reference/faults.md and README.md"
+        "--log", type=Path, metavar="FILE", help="add each result to this file, a line of JSON each"
+    )
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        nargs="+",
+        metavar="LOG",
+        help="run nothing; write the results of these logs into docs/reference/faults.md and README.md",
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from bench.faults import kinds
 from bench.faults.kind import KINDS, Kind
-from bench.faults.report import publish
+from bench.faults.report import commit, publish
 from bench.faults.result import Result
 from bench.faults.worker import Task
 from local.programs.environment import PROJECT, environment
@@ -33,20 +33,36 @@ def command(args: argparse.Namespace) -> int:
         for kind in chosen:
             print(f"{kind.group}: {kind.name}")
         return 0
+    if args.publish:
+        publish(read_logs(args.publish))
+        return 0
     seeds = range(args.seed, args.seed + args.seeds) if args.seeds else None
     if seeds is None and args.minutes is None:
         seeds = range(args.seed, args.seed + 1)
     kept = (args.evidence or EVIDENCE).absolute()
     results: list[Result] = []
-    began = time.monotonic()
-    for result in campaign(tasks(chosen, args.seed, seeds), kept, args.workers, args.minutes):
+    began, at = time.monotonic(), commit()
+    for found in campaign(tasks(chosen, args.seed, seeds), kept, args.workers, args.minutes):
+        result = msgspec.structs.replace(found, commit=at)
         results.append(result)
+        if args.log:
+            with args.log.open("ab") as log:
+                log.write(msgspec.json.encode(result) + b"\n")
         print(msgspec.json.encode(result).decode() if args.json else line(result), flush=True)
     if not args.json:
         print(conclusion(results, time.monotonic() - began))
-    if args.publish:
-        publish(results, time.monotonic() - began)
     return 0 if results and all(result.outcome == "held" for result in results) else 1
+
+
+def read_logs(logs: Iterable[Path]) -> list[Result]:
+    """The results in these files. Raises InputError when one cannot be read."""
+    results = []
+    for log in logs:
+        try:
+            results += [msgspec.json.decode(text, type=Result) for text in log.read_bytes().splitlines()]
+        except (OSError, msgspec.MsgspecError) as error:
+            raise InputError(f"{log}: {error}; name a file that --log wrote") from error
+    return results
 
 
 def choose(wanted: str | None) -> list[Kind]:

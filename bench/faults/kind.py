@@ -34,11 +34,11 @@ KINDS: dict[str, Kind] = {}
 def kind(
     name: str, group: str, promises: tuple[int, ...], *, witness: Witness = "all"
 ) -> Callable[[Attack], Attack]:
-    """Registers an attack under a name that nothing else has."""
+    """Registers an attack under a name that nothing else has, without a comma: --kinds separates by these."""
 
     def register(attack: Attack) -> Attack:
-        if name in KINDS:
-            raise ValueError(f"two kinds of fault are called {name}")
+        if name in KINDS or "," in name:
+            raise ValueError(f"two kinds of fault are called {name}, or there is a comma in it")
         KINDS[name] = Kind(name, group, promises, attack, witness)
         return attack
 

@@ -10,6 +10,7 @@ import msgspec
 from bench.faults.kind import KINDS
 from bench.faults.result import Harm, Result
 from local.programs.environment import PROJECT
+from pgevents.errors import InputError
 
 RESULTS = PROJECT / "bench" / "faults" / "results.json"
 REFERENCE = PROJECT / "docs" / "reference" / "faults.md"
@@ -31,26 +32,27 @@ class Tally(msgspec.Struct):
 
 
 class Campaign(msgspec.Struct):
-    """The results of a campaign: when, on which commit, how long, and by kind."""
+    """The results of a campaign: when they were published, on which commits they ran, and by kind."""
 
     date: str
-    commit: str
-    minutes: float
+    commits: list[str]
     kinds: dict[str, Tally]
 
 
-def publish(results: list[Result], seconds: float) -> None:
+def publish(results: list[Result]) -> None:
     """Keeps the results and writes the tables from them."""
-    campaign = summed(results, seconds)
+    campaign = summed(results)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(campaign), indent=1) + b"\n")
     REFERENCE.write_text(reference(campaign))
     README.write_text(within(README.read_text(), table(campaign)))
 
 
-def summed(results: list[Result], seconds: float) -> Campaign:
-    """The results by kind."""
+def summed(results: list[Result]) -> Campaign:
+    """The results by kind. Raises InputError for a kind that there is not."""
     tallies: dict[str, Tally] = {}
     for result in results:
+        if result.kind not in KINDS:
+            raise InputError(f"there is no kind of fault called {result.kind!r} any more")
         kind = KINDS[result.kind]
         tally = tallies.setdefault(kind.name, Tally(kind.group, list(kind.promises)))
         if result.outcome == "did not strike":
@@ -64,7 +66,8 @@ def summed(results: list[Result], seconds: float) -> Campaign:
             before = getattr(tally.harm, name.name)
             setattr(tally.harm, name.name, before + getattr(result.harm, name.name))
     ordered = {name: tallies[name] for name in KINDS if name in tallies}
-    return Campaign(time.strftime("%Y-%m-%d", time.gmtime()), _commit(), round(seconds / 60, 1), ordered)
+    commits = list(dict.fromkeys(result.commit for result in results if result.commit))
+    return Campaign(time.strftime("%Y-%m-%d", time.gmtime()), commits, ordered)
 
 
 def table(campaign: Campaign) -> str:
@@ -88,12 +91,12 @@ def reference(campaign: Campaign) -> str:
     lines = [
         "# What was attacked, and what came of it",
         "",
-        "Written by `./pgevents bench faults --publish` from its own runs;",
+        "Written by `./pgevents bench faults --publish` from the logs of its runs;",
         "[how to attack it](../how-to/attack-it.md) says what a run is. *Duplicated* counts rows and",
         "versions too many, those that were rolled back or never written among them; *stuck* counts",
         "events that were never applied, and statements that failed because of capture.",
         "",
-        f"{campaign.date}, commit {campaign.commit}, {campaign.minutes:g} minutes.",
+        f"{campaign.date}, commit {', '.join(campaign.commits) or 'unknown'}.",
         f"Runs whose fault did not strike: {idle}, not counted below. Failures of the harness: {failed}.",
         "",
         table(campaign),
@@ -138,7 +141,8 @@ def _harms(tallies: list[Tally]) -> str:
     return " | ".join(f"{figure:,}" if figure == 0 else f"**{figure:,}**" for figure in figures)
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that this project is at, as git abbreviates it."""
     asked = ["git", "-C", str(PROJECT), "rev-parse", "--short", "HEAD"]
     found = subprocess.run(asked, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"

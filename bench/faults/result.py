@@ -26,7 +26,10 @@ class Harm(msgspec.Struct):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: a kind of fault with a seed. Times are in seconds; `phases` says where they went."""
+    """One run: a kind of fault with a seed, on a commit.
+
+    Times are in seconds; `phases` says where they went.
+    """
 
     kind: str
     seed: int
@@ -37,3 +40,4 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     details: list[str] = []
     phases: dict[str, float] = {}
     evidence: str = ""
+    commit: str = ""

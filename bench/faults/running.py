@@ -16,7 +16,7 @@ from bench.faults.traffic.tables import TABLES
 from bench.faults.verdict import Verdict, judge
 from ops.waiting import wait_until_applied
 
-CHANGES = 600
+CHANGES = 400
 WRITERS = 2
 PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 60.0

@@ -145,7 +145,7 @@ def two_drains(arena: Arena, random: Random) -> Generator[None, None, int]:
     return sent
 
 
-@kind("drains at once, one's lock taken from it", SERVICE, (3, 4))
+@kind("a drain's lock taken from it while it goes on", SERVICE, (3, 4))
 def lock_taken(arena: Arena, random: Random) -> Generator[None, None, int]:
     """The session that holds a drain's lock is ended, and another drain started, while the first goes on."""
     taken = 0

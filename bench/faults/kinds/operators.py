@@ -43,10 +43,12 @@ def paused(what: type[Sink] | None) -> Attack:
     return attack
 
 
-kind("PostgreSQL sink paused and resumed, Lambdas killed", OPERATORS, (1, 3, 4))(paused(PostgresSink))
-kind("S3 sink paused and resumed, Lambdas killed", OPERATORS, (1, 3, 4))(paused(S3Sink))
-kind("Redshift paused and resumed, Lambdas killed", OPERATORS, (1, 3, 4))(paused(RedshiftSink))
-kind("a source paused and resumed, Lambdas killed", OPERATORS, (1, 3, 4))(paused(None))
+kind("PostgreSQL sink paused and resumed while Lambdas are killed", OPERATORS, (1, 3, 4))(
+    paused(PostgresSink)
+)
+kind("S3 sink paused and resumed while Lambdas are killed", OPERATORS, (1, 3, 4))(paused(S3Sink))
+kind("Redshift paused and resumed while Lambdas are killed", OPERATORS, (1, 3, 4))(paused(RedshiftSink))
+kind("a source paused and resumed while Lambdas are killed", OPERATORS, (1, 3, 4))(paused(None))
 
 
 def snapshots(of: str) -> Attack:
@@ -79,10 +81,10 @@ def snapshots(of: str) -> Attack:
     return attack
 
 
-kind("backfill of every table, the transform killed", OPERATORS, (1, 3, 4, 9), witness="snapshots")(
+kind("backfill of every table while the transform is killed", OPERATORS, (1, 3, 4, 9), witness="snapshots")(
     snapshots("backfill")
 )
-kind("baseline of every table, the transform killed", OPERATORS, (1, 3, 4, 9), witness="snapshots")(
+kind("baseline of every table while the transform is killed", OPERATORS, (1, 3, 4, 9), witness="snapshots")(
     snapshots("baseline")
 )
 

@@ -42,7 +42,7 @@ kind("S3 is slower than the transform's time limit", SERVICES, (1, 3, 4))(
 )
 
 
-@kind("S3, SQS and Secrets Manager gone", SERVICES, (1, 3, 4))
+@kind("S3 and SQS and Secrets Manager gone", SERVICES, (1, 3, 4))
 def gone(arena: Arena, random: Random) -> Generator[None, None, int]:
     """And a transform that starts meanwhile cannot read its secrets."""
     yield
@@ -56,7 +56,7 @@ def gone(arena: Arena, random: Random) -> Generator[None, None, int]:
     return 1
 
 
-@kind("S3, SQS and Secrets Manager frozen", SERVICES, (1, 3, 4))
+@kind("S3 and SQS and Secrets Manager frozen", SERVICES, (1, 3, 4))
 def frozen(arena: Arena, random: Random) -> Generator[None, None, int]:
     """They take connections and never answer."""
     yield

@@ -115,7 +115,7 @@ def _frozen() -> None:
 def _abandoned() -> None:
     for name in ("PostgreSQL sink", "PostgreSQL sink's rows", "noting as forwarded", "merge and commit"):
         who = BOUNDARIES[name].function
-        kind(f"{who} gone before {name}, connections open", ABANDONED, (1, 4))(
+        kind(f"{who} gone before {name} with its connections open", ABANDONED, (1, 4))(
             at(name, "before", "abandon", seconds=8.0)
         )
 

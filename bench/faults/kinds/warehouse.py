@@ -54,7 +54,7 @@ for _name, _attack in {
     kind(_name, REDSHIFT, (1, 3, 4))(_attack)
 
 
-@kind("Redshift refuses connections, one was cut", REDSHIFT, (1, 3, 4))
+@kind("Redshift refuses connections after one was cut", REDSHIFT, (1, 3, 4))
 def refused_after_cut(arena: Arena, random: Random) -> Generator[None, None, int]:
     """The warm connection breaks at COMMIT, and the next ones are not taken."""
     arena.redshift.arm(Fault(kind="drop_after", match="^commit", skip=random.randint(0, 3)))
