@@ -13,7 +13,9 @@ SecretReader = Callable[[str], str]
 
 _CONNECT_SECONDS = 5
 # What the outbox is printed with. And a drain that is frozen or cut off must not keep its lock: the server
-# ends a session that says nothing. Only for sources: SET pins a proxy's connection, which the drain's lock
+# ends a session that says nothing. Each of its statements looks at what has committed by then. What is handed
+# on must be on disk, whatever the database's default is: when a batch is in the ledger for good, then so is
+# all that was committed before it. Only for sources: SET pins a proxy's connection, which the drain's lock
 # does anyway.
 PULSE_SECONDS = int(os.environ.get("PGEVENTS_PULSE_SECONDS", "60"))
 SOURCE_SESSION = f"""
@@ -21,6 +23,10 @@ select
     set_config('datestyle', 'ISO', false), set_config('timezone', 'UTC', false),
     set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
     set_config('extra_float_digits', '1', false),
+    set_config('default_transaction_isolation', 'read committed', false),
+    set_config(
+        'synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'local'), false
+    ),
     set_config('idle_session_timeout', '{PULSE_SECONDS}s', false),
     set_config('idle_in_transaction_session_timeout', '{PULSE_SECONDS}s', false)
 """

@@ -185,6 +185,23 @@ def test_a_server_that_was_only_restarted_or_crashed_begins_no_epoch(
     assert shop.epochs() == [(1, "capture was installed")]
 
 
+def test_what_a_sink_has_is_in_the_source_after_a_crash_though_commits_do_not_wait_for_the_disk(
+    servers: Sources, shop: Replicated
+) -> None:
+    assert shop.run("show synchronous_commit") == [("off",)]
+    for number in range(5):
+        shop.run(f"update account set n = {number} where id = 1; insert into seat values ({number + 100})")
+        shop.drain()
+        servers.server.kill()
+        servers.server.start()
+        shop.reconnect(servers.dsn)
+        assert ("1",) in shop.target_rows("public.account", "t0")
+        assert shop.target_rows("public.account", "t0") == shop.table_rows("public.account")
+        assert shop.target_rows("public.seat", "t2") == shop.table_rows("public.seat")
+    assert shop.differences() == []
+    assert shop.epochs() == [(1, "capture was installed")]
+
+
 def test_an_upgrade_from_the_version_without_epochs_begins_none(shop: Replicated) -> None:
     shop.run(
         "drop table pgevents.epoch, pgevents.snapshot_request, pgevents.lost_batch cascade;"
