@@ -22,10 +22,14 @@ begin
             l.waits and l.resolved_at is null and l.replay_batch_id is null
             and not exists (
                 select from pgevents.dead_key as mine
-                inner join pgevents.dead_key as earlier
-                    on
-                        mine.table_name = earlier.table_name and mine.key_hash = earlier.key_hash
-                        and mine.key = earlier.key and mine.version > earlier.version
+                -- Each by itself: a row may have very many.
+                cross join lateral (
+                    select from pgevents.dead_key as earlier
+                    where
+                        earlier.table_name = mine.table_name and earlier.key_hash = mine.key_hash
+                        and earlier.key = mine.key and earlier.version < mine.version
+                    limit 1
+                ) as before_it
                 where mine.dead_letter_id = l.dead_letter_id
             )
     );

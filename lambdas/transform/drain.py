@@ -121,8 +121,9 @@ class Drain:
         self._outbox.wait_for_commits(self._out_of_time)
         if self._out_of_time():
             return False
-        most_held = self._pipeline.drain.in_flight
-        return self._outbox.has_events() or self._outbox.wait_for_snapshots(most_held, self._out_of_time)
+        if self._outbox.has_events() or self._outbox.open():
+            return True
+        return self._outbox.wait_for_snapshots(self._pipeline.drain.in_flight, self._out_of_time)
 
     def _catch_up(self) -> int:
         """Takes some of the batches that are held for sinks which are at hand again; how many."""

@@ -53,13 +53,8 @@ class Outbox(BatchReader, Ledger, DeadLetters, LastLook, Epochs, Snapshots):
         return self._count("select pgevents.open_batches(%s, %s)", (batch_events, batch_bytes))
 
     def has_events(self) -> bool:
-        """Whether something has committed that is in no batch yet, or waits in one that nobody has taken."""
-        return bool(
-            self._value(
-                "select pgevents.has_events()"
-                " or exists (select from pgevents.batch as b where b.state = 'open')"
-            )
-        )
+        """Whether something has committed that is in no batch yet."""
+        return bool(self._value("select pgevents.has_events()"))
 
     def rotate(self) -> None:
         """Gives back the space of applied events, where that is possible without waiting."""

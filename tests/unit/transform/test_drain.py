@@ -97,7 +97,7 @@ class LedgerOutbox:
 
     def has_events(self) -> bool:
         self.journal.note("look")
-        return bool(self.waiting) or "open" in self.states.values()
+        return bool(self.waiting)
 
     def compare_tokens(self, newest: object) -> None:
         pass
@@ -462,6 +462,14 @@ class TestLastLook:
         bench.outbox.while_waiting = once(lambda: bench.outbox.commit(1))
         assert bench.run() == Drained(batches=1, events=1)
         assert bench.steps() == ["lock", *END, *BEGIN, *taken(1), *END]
+
+    def test_batch_that_somebody_opened_meanwhile_is_taken(self, bench: Bench) -> None:
+        """A replay that an operator asks for, or a batch that Redshift refused."""
+        bench.outbox.commit(1)
+        bench.run()
+        bench.outbox.while_waiting = once(lambda: bench.outbox.states.update({1: "open"}))
+        assert bench.run().batches == 1
+        assert bench.outbox.states == {1: "forwarded"}
 
     def test_another_drain_that_woke_meanwhile_has_what_was_found(self, bench: Bench) -> None:
         def wake_another() -> None:
