@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.faults.kind import KINDS
+from bench.faults.kinds import KINDS
 from bench.faults.result import Harm, Result
 from local.programs.environment import PROJECT
 from pgevents.errors import InputError

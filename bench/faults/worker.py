@@ -14,9 +14,10 @@ from typing import IO
 
 import msgspec
 
-from bench.faults import evidence, kinds
+from bench.faults import evidence
 from bench.faults.arena import Arena
-from bench.faults.kind import KINDS, DidNotStrike
+from bench.faults.kind import DidNotStrike
+from bench.faults.kinds import KINDS
 from bench.faults.project import make_project
 from bench.faults.result import Result
 from bench.faults.running import attack
@@ -122,5 +123,4 @@ def main(folder: Path, kept: Path) -> None:
 
 
 if __name__ == "__main__":
-    assert kinds, "importing it registers them"
     main(Path(sys.argv[1]), Path(sys.argv[2]))

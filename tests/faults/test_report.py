@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.faults import report
-from bench.faults.kind import KINDS
+from bench.faults.kinds import KINDS
 from bench.faults.result import Harm, Result
 
 NAMES = list(KINDS)[:2]
