@@ -15,7 +15,7 @@ SUMMARY = "lint, type-check and test the project; with arguments: pytest alone, 
 REQUIREMENTS = "dev"
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("lambdas", "db_triggers", "lambda_packages", "ops", "local", "demo", "infra", "app.py")
+SHIPPED = ("lambdas", "db_triggers", "lambda_packages", "ops", "local", "demo", "bench", "infra", "app.py")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
