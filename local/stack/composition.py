@@ -203,6 +203,7 @@ class Stack:
             functions.TRANSFORM_HANDLER,
             transform_environment,
             self._pipeline.routed_tables(),
+            self._pace.imports,
         )
         return packages
 

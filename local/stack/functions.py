@@ -105,4 +105,5 @@ def service_configuration(
         region=REGION,
         account=ACCOUNT,
         aws_endpoint=aws,
+        init_timeout_s=pace.imports,
     )
