@@ -86,6 +86,7 @@ def test_a_backlog_is_not_read_through_once_a_batch(account: Captured) -> None:
     batches = opened(account, 1_000)
     assert len(batches) == 20
     pages = "select heap_blks_read + heap_blks_hit from pg_statio_all_tables where relname = 'outbox_1_0'"
+    account.run("select pg_stat_force_next_flush()")
     account.reader.execute("select pg_stat_force_next_flush()")
     before = account.run(pages)[0][0]
     account.outbox.read(batches[10])
