@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OBJECT_BYTES = 64 * 1024 * 1024  # of lines, before compression: what zlib makes of them may change with zlib
 COMPRESSION_LEVEL = 6
+_PIECE_BYTES = 1024 * 1024
 GZIP_HEADER = 31  # zlib's own gzip header, which has no time in it
 
 
@@ -64,8 +65,9 @@ class S3Sink:
             if size and size + len(line) > self._object_bytes:
                 yield b"".join([*compressed, packer.flush()])
                 compressed, size, packer = [], 0, _packer()
-            compressed.append(packer.compress(line))
             size += len(line)
+            compressed += _packed(packer, line)
+            del line  # it may be the longest thing in memory
         if size:
             yield b"".join([*compressed, packer.flush()])
 
@@ -90,6 +92,12 @@ def target_prefix(prefix: str, target: str) -> str:
 
 def _target(table: TableChanges) -> str:
     return table.target
+
+
+def _packed(packer: "zlib._Compress", line: bytearray) -> Iterator[bytes]:
+    """In pieces: zlib would hold what it makes of a long line twice."""
+    for start in range(0, len(line), _PIECE_BYTES):
+        yield packer.compress(memoryview(line)[start : start + _PIECE_BYTES])
 
 
 def _packer() -> "zlib._Compress":
