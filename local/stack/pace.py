@@ -11,7 +11,8 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     `retries`: Lambda's pauses before an event's further attempts; one minute and two on AWS.
     `transform_timeout`, `writer_timeout`: the Lambdas' time limits; `margin`: what a drain leaves of its own.
     `pulse`: how long a source's session may say nothing before the server ends it, and with it the lock of a
-    drain that is frozen. `imports`: how long a handler's import may take; ten on AWS. `settings` are added to those of every PostgreSQL server.
+    drain that is frozen. `imports`: how long a handler's import may take; ten on AWS.
+    `settings` are added to those of every PostgreSQL server.
     """
 
     sweep: float = 10.0
