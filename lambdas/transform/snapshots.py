@@ -5,8 +5,10 @@ docs/adr/0014-epochs-and-snapshots.md says why a row comes out right whatever ha
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
+import psycopg
 
 from pgevents import log
 from transform.session import SourceSession
@@ -57,9 +59,10 @@ class Snapshots(SourceSession):
     def advance_snapshots(self, chunk_rows: int) -> Snapshot | None:
         """Moves one request forward by a chunk; None when nothing could be done.
 
-        A request that waits for a transaction to end keeps neither the others nor the drain.
+        A request that waits for a transaction to end keeps neither the others nor the drain, and no more does one
+        that the server fails for the moment, by a time limit or a full disk.
         """
-        row = self._connection.execute(_ADVANCE, (chunk_rows,)).fetchone()
+        row = self._advanced(chunk_rows)
         if row is None:
             self._times_locked += 1
             return None
@@ -71,6 +74,15 @@ class Snapshots(SourceSession):
         elif moved.state == "finished":
             log.info("snapshot finished", **fields)
         return moved
+
+    def _advanced(self, chunk_rows: int) -> tuple[Any, ...] | None:
+        try:
+            return self._connection.execute(_ADVANCE, (chunk_rows,)).fetchone()
+        except psycopg.Error as error:
+            if self._connection.closed:
+                raise
+            log.error("snapshot could not be moved forward", source=self.source, error=str(error).strip())
+            return None
 
 
 _UNFINISHED = "select exists (select from pgevents.snapshot_request where state in ('waiting', 'running'))"

@@ -259,6 +259,23 @@ def test_a_table_that_somebody_keeps_locked_stalls_its_request_alone(shop: Repli
     assert shop.differences() == []
 
 
+def test_what_the_server_fails_for_the_moment_stalls_no_change_and_is_tried_again(
+    shop: Replicated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.drain()
+    ask(shop, "baseline")
+    ask(shop, "baseline", "public.visit")
+    shop.run("create function pgevents.fail() returns trigger language plpgsql as $$ begin"
+             " raise 'too slow' using errcode = 'query_canceled'; end $$;"
+             " create trigger fail before update on pgevents.snapshot_request execute function pgevents.fail()")  # fmt: skip
+    shop.run("insert into account values (5000, 1)")
+    shop.drain()
+    assert shop.target_rows("public.account", "t0").keys() == {("5000",)}
+    assert "snapshot could not be moved forward" in capsys.readouterr().out
+    shop.run("drop trigger fail on pgevents.snapshot_request")
+    assert shop.differences() == []
+
+
 class Interruption(Exception):
     """The Lambda's end, at a step that a test chose."""
 
