@@ -59,7 +59,7 @@ class Snapshots(SourceSession):
     def advance_snapshots(self, chunk_rows: int) -> Snapshot | None:
         """Moves one request forward by a chunk; None when nothing could be done.
 
-        A request that waits for a transaction to end keeps neither the others nor the drain, and no more does one
+        A request that waits for a transaction to end keeps neither the others nor the drain. No more does one
         that the server fails for the moment, by a time limit or a full disk.
         """
         row = self._advanced(chunk_rows)
