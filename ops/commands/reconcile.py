@@ -1,4 +1,4 @@
-"""`./pgevents reconcile`: proves every sink equal to its sources while they are written, or names the keys."""
+"""`./pgevents reconcile`: proves that sinks hold what the sources say, or names the keys that differ."""
 
 import argparse
 import contextlib

@@ -22,6 +22,7 @@ Form = Callable[[str], str | None]
 
 HASH_BYTES = 16
 
+_AS_POSTGRESQL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 # Their casts to text say something else than COPY does: true for t, 10.0.0.1/32 for 10.0.0.1.
 _PRINTED_TYPES = frozenset(("boolean", "inet", "character", "bpchar"))
@@ -48,8 +49,7 @@ class Forms(msgspec.Struct, frozen=True):
 
 def hashed(values: Sequence[str | None]) -> bytes:
     """The hash of canonical values."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return sha256(text.encode()).digest()[:HASH_BYTES]
+    return sha256(_AS_POSTGRESQL.encode(values).encode()).digest()[:HASH_BYTES]
 
 
 def digest_sql(values: Sequence[sql.Composable]) -> sql.Composed:
@@ -93,7 +93,7 @@ def real(text: str) -> str:
     """A real value by the digits of the double that it is exactly."""
     value = float(text)
     try:
-        return repr(struct.unpack("f", struct.pack("f", value))[0])
+        return repr(struct.unpack("<f", struct.pack("<f", value))[0])
     except OverflowError:
         return repr(value)
 

@@ -5,11 +5,12 @@ Memory stays bounded whatever the tables hold: SQLite sorts in files.
 """
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self, cast
+
+import msgspec
 
 from ops.comparison.difference import Kind
 from ops.comparison.place import Seen
@@ -135,14 +136,14 @@ class Spool:
         """Keeps rows that a place holds."""
         self._database.executemany(
             "insert into seen (place, hash, key, version, digest, origin) values (?, ?, ?, ?, ?, ?)",
-            ((place, row.hash, json.dumps(row.key), row.version, row.digest, row.origin) for row in seen),
+            ((place, row.hash, _text(row.key), row.version, row.digest, row.origin) for row in seen),
         )
 
     def add_wanted(self, form: int, rows: Iterable[Wanted]) -> None:
         """Keeps rows that the places of one form must hold."""
         self._database.executemany(
             "insert into wanted (form, hash, digest, key, source_key) values (?, ?, ?, ?, ?)",
-            ((form, row.hash, row.digest, json.dumps(row.key), json.dumps(row.source_key)) for row in rows),
+            ((form, row.hash, row.digest, _text(row.key), _text(row.source_key)) for row in rows),
         )
 
     def clear(self) -> None:
@@ -190,7 +191,7 @@ class Spool:
         where that names places."""
         rows = self._database.execute(
             _WANTED,
-            {"form": form, "places": json.dumps(list(known_in))},
+            {"form": form, "places": _encoder.encode(list(known_in)).decode()},
         )
         for hash_, digest, key, source_key in rows:
             yield Wanted(hash_, digest, _values(key), _values(source_key))
@@ -198,7 +199,7 @@ class Spool:
     def unseen(self, place: int, form: int, known_in: Sequence[int]) -> Iterator[Candidate]:
         """Keys that other places have seen, and that this one has neither seen nor must hold."""
         rows = self._database.execute(
-            _UNSEEN, {"place": place, "form": form, "places": json.dumps(list(known_in))}
+            _UNSEEN, {"place": place, "form": form, "places": _encoder.encode(list(known_in)).decode()}
         )
         return (Candidate(hash_, _values(key), None, 0) for hash_, key in rows)
 
@@ -206,7 +207,7 @@ class Spool:
         """How many rows the places of a form must hold, of the same keys."""
         row = self._database.execute(
             _COUNT_WANTED,
-            {"form": form, "places": json.dumps(list(known_in))},
+            {"form": form, "places": _encoder.encode(list(known_in)).decode()},
         ).fetchone()
         return int(row[0])
 
@@ -223,7 +224,7 @@ class Spool:
         self._database.executemany(
             "insert into candidate (place, hash, key, source_key, version) values (?, ?, ?, ?, ?)",
             (
-                (place, c.hash, json.dumps(c.key), c.source_key and json.dumps(c.source_key), c.version)
+                (place, c.hash, _text(c.key), c.source_key and _text(c.source_key), c.version)
                 for c in candidates
             ),
         )
@@ -264,7 +265,7 @@ class Spool:
             rows = self._database.execute(
                 "select rowid, * from finding where table_name = ? and rowid > ?"
                 " and state in (select value from json_each(?)) order by rowid limit ?",
-                (table, last, json.dumps(states), size),
+                (table, last, _encoder.encode(states).decode(), size),
             ).fetchall()
             if not rows:
                 return
@@ -331,8 +332,16 @@ where form = :form and (
 """
 
 
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(tuple[str | None, ...])
+
+
+def _text(values: Values) -> str:
+    return _encoder.encode(values).decode()
+
+
 def _values(text: str) -> Values:
-    return tuple(json.loads(text))
+    return _decoder.decode(text)
 
 
 def _seen(row: Sequence[object]) -> Seen:
@@ -348,15 +357,16 @@ def _seen(row: Sequence[object]) -> Seen:
 
 def _row_of(finding: Finding) -> tuple[object, ...]:
     return (
-        finding.table, finding.sink, finding.place, finding.kind, json.dumps(finding.key),
-        json.dumps(finding.key_names), json.dumps(finding.columns),
-        finding.source_key and json.dumps(finding.source_key), finding.version, finding.state, finding.why,
+        finding.table, finding.sink, finding.place, finding.kind, _text(finding.key),
+        _text(finding.key_names), _text(finding.columns),
+        finding.source_key and _text(finding.source_key), finding.version, finding.state, finding.why,
     )  # fmt: skip
 
 
 def _finding(row: Sequence[str]) -> Finding:
     table, sink, place, kind, key, key_names, columns, source_key, version, state, why = row
+    names, differing = (cast(tuple[str, ...], _values(text)) for text in (key_names, columns))
+    origin = _values(source_key) if source_key else None
     return Finding(
-        table, sink, place, cast(Kind, kind), _values(key), tuple(json.loads(key_names)),
-        tuple(json.loads(columns)), source_key and _values(source_key) or None, int(version), state, why,
-    )  # fmt: skip
+        table, sink, place, cast(Kind, kind), _values(key), names, differing, origin, int(version), state, why
+    )

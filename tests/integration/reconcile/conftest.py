@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,7 +47,9 @@ class Pair(msgspec.Struct, frozen=True):
         done = threading.Event()
 
         def run() -> None:
-            others = {name: psycopg.connect(sink.info.dsn, autocommit=True) for name, sink in self.sinks.items()}
+            others = {
+                name: psycopg.connect(sink.info.dsn, autocommit=True) for name, sink in self.sinks.items()
+            }
             pair = Pair(self.pipeline, self.source, others, self.folder)
             while not done.wait(0.01):
                 pair.drain()
@@ -65,8 +68,6 @@ class Pair(msgspec.Struct, frozen=True):
         """Every captured table with every sink; what is not applied is waited for."""
         sinks = {name: postgres_places(name, sink, "public") for name, sink in self.sinks.items()}
         path = self.folder / f"{uuid4().hex}.sqlite"
-        from datetime import UTC, datetime
-
         at = None if since is None else time_of(since, datetime.now(UTC))
         with Spool(path) as spool:
             places: list[ComparedPlace] = []
@@ -80,6 +81,8 @@ class Pair(msgspec.Struct, frozen=True):
             return Comparison(places, [finding for _, finding in spool.findings()])
 
     def applied(self, snapshot: str) -> bool:
+        if ledger.unapplied(self.source, snapshot):
+            self.drain()
         while ledger.unapplied(self.source, snapshot):
             threading.Event().wait(0.01)
         return True
@@ -118,10 +121,12 @@ def make_pair(postgres_server: PostgresServer, tmp_path: Path):  # type: ignore[
         opened.append(psycopg.connect(postgres_server.dsn(name), autocommit=True))
         return opened[-1]
 
-    def make(schema: str, pipeline: Pipeline) -> Pair:
+    def make(schema: str, pipeline: Pipeline, rows: str = "") -> Pair:
         source = connected()
         source.execute(schema.encode())
         installer.install(source, "shop", pipeline.sources["shop"], installer.Wake("", ""))
+        if rows:
+            source.execute(rows.encode())
         return Pair(pipeline, source, {name: connected() for name in pipeline.sinks}, tmp_path)
 
     yield make
