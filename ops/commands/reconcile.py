@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.programs.environment import PROJECT
+from ops.cdk import PROJECT
 from ops.endpoints import DEFAULT_STATE, read_endpoints
 from ops.reconcile import report
 from ops.reconcile.run import Options, Telling, reconciled

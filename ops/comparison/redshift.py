@@ -35,7 +35,7 @@ _SESSION = b"set extra_float_digits to 2; set timezone to 'UTC'"
 
 
 def open_redshift(dsn: str) -> Session:
-    """A session of its own, with the writer's driver. Raises as `open_warehouse` does."""
+    """A session that prints values as the comparison reads them. Raises as `open_warehouse` does."""
     session = open_warehouse(dsn)
     session.run(_SESSION)
     return session

@@ -11,11 +11,11 @@ from ops.comparison.looks import Judge, Wait
 from ops.comparison.place import key_hash
 from ops.comparison.source import SourceTable
 from ops.comparison.spool import Candidate, Finding, Spool
+from ops.letter_choice import operator
 from pgevents.batch import Values
 from pgevents.errors import TransientError
 
 KEYS_A_REQUEST = 5_000
-_REASON = "reconcile"
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 120.0
 _LOOKED_AT_ONCE = 1_000
@@ -70,7 +70,8 @@ def _requests(source: SourceTable, keys: list[Values], baseline: bool) -> Iterat
 
 def _requested(source: SourceTable, kind: str, keys: str | None) -> int:
     row = source.connection.execute(
-        "select pgevents.request_snapshot(%s, %s, %s::json, %s)", (source.table, kind, keys, _REASON)
+        "select pgevents.request_snapshot(%s, %s, %s::json, %s)",
+        (source.table, kind, keys, f"reconcile by {operator()}"),
     ).fetchone()
     return int(row[0]) if row else 0
 

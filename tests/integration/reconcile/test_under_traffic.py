@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from ops.comparison import looks
+from pgevents.config import Route, Table
 from tests.integration.reconcile.conftest import Comparison, Pair
 from tests.integration.reconcile.test_compare import pipeline
 
