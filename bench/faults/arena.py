@@ -1,6 +1,7 @@
 """A whole stack to be attacked. Its parts are this process's own: each can be stopped, killed, frozen."""
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -12,9 +13,10 @@ from typing import Any
 import boto3
 import psycopg
 
+from bench.faults.bucket import BucketOnDisk
 from bench.faults.lambda_control import LambdaControl
-from bench.faults.project import INVOKING, NOTIFYING
-from local.emulator import ACCESS_KEY, REGION
+from bench.faults.project import INVOKING
+from local.emulator import ACCESS_KEY, ACCOUNT, REGION
 from local.emulator_faults import EmulatorControl
 from local.lambda_service.faults import Fault
 from local.postgres import PostgresServer
@@ -42,6 +44,10 @@ PACE = Pace(
     # The machine stays up, so what a server has written survives its kill; synchronous_commit stays on.
     settings={"fsync": "off", "autovacuum_naptime": "5s"},
 )
+
+
+_MOST_DELETED = 1_000
+"""In one request, as S3 allows."""
 
 
 class Arena:
@@ -156,6 +162,12 @@ class Arena:
         """The database under the Redshift stand-in."""
         return self.stack.redshift_server.dsn(self.stack.warehouse)
 
+    @property
+    def bucket(self) -> BucketOnDisk:
+        """What S3 holds."""
+        return BucketOnDisk(self.state.path / "aws" / "s3" / ACCOUNT)
+
+    @functools.cache  # noqa: B019 - an arena lives as long as its process
     def s3(self) -> Any:
         """A client of the emulator's S3."""
         return boto3.client(
@@ -168,16 +180,14 @@ class Arena:
 
     def delete_objects(self, prefix: str = "") -> int:
         """Deletes the bucket's objects under a prefix; how many there were."""
-        client, deleted = self.s3(), 0
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
-            keys = [{"Key": found["Key"]} for found in page.get("Contents", ())]
-            if keys:
-                client.delete_objects(Bucket=BUCKET, Delete={"Objects": keys})
-                deleted += len(keys)
+        deleted = 0
+        for page in self.bucket.paginate(BUCKET, prefix):
+            keys = [{"Key": found["Key"]} for found in page["Contents"]]
+            for first in range(0, len(keys), _MOST_DELETED):
+                part = keys[first : first + _MOST_DELETED]
+                self.s3().delete_objects(Bucket=BUCKET, Delete={"Objects": part})
+            deleted += len(keys)
         return deleted
-
-
-SOURCES = (INVOKING, NOTIFYING)
 
 
 @contextlib.contextmanager
