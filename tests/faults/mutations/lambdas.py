@@ -98,7 +98,7 @@ class Lambdas:
     def __init__(
         self, code: Path, log: Path, variables: dict[str, str], source: tuple[str, str], weather: Weather
     ) -> None:
-        self.weather = weather
+        self.weather = msgspec.structs.replace(weather)  # it changes during a run
         self.source, self._dsn = source
         self.errors: list[str] = []
         self._random = Random(f"{weather}")
