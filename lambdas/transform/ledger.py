@@ -30,10 +30,12 @@ class Ledger(SourceSession):
         )
 
     def held_batches(self, without: Collection[str], most: int) -> list[LedgerBatch]:
-        """Batches that wait for a sink other than these, oldest first."""
-        return self._ledger(
-            "b.state = 'held' and not b.held_for <@ %s::text[]", (list(without),), f"limit {most:d}"
-        )
+        """Batches that wait for a sink other than these, those that were tried the least first.
+
+        So one that a sink never takes does not keep the others from it.
+        """
+        waits_for_another = "b.state = 'held' and not b.held_for <@ %s::text[]"
+        return self._ledger(waits_for_another, (list(without),), "b.attempts, ", f"limit {most:d}")
 
     def in_flight(self) -> int:
         """How many batches the writer was given and has not confirmed."""
@@ -145,8 +147,10 @@ class Ledger(SourceSession):
         """Changes a batch's state, and with it what becomes of the letters that it sends again."""
         return self._count(f"with marked as ({update} {_RETURNING}), {_LETTERS}", parameters)
 
-    def _ledger(self, where: str, parameters: tuple[object, ...] = (), limit: str = "") -> list[LedgerBatch]:
-        query = f"{_BATCHES} where {where} order by b.kind, b.batch_id {limit}"
+    def _ledger(
+        self, where: str, parameters: tuple[object, ...] = (), first: str = "", limit: str = ""
+    ) -> list[LedgerBatch]:
+        query = f"{_BATCHES} where {where} order by {first} b.kind, b.batch_id {limit}"
         return [LedgerBatch(*row) for row in self._connection.execute(query.encode(), parameters)]
 
 

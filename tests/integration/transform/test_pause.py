@@ -240,6 +240,26 @@ class TestFailingSink:
         assert {batch.batch_id for batch in shop.forwarded} == set(range(1, 13))
         assert {state for _, state in shop.states()} == {"applied"}
 
+    def test_batch_that_it_never_takes_keeps_no_other_from_it(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shop.route("model", "archive")
+
+        def fail_for_the_second(batch: Batch) -> None:
+            if batch.batch_id == 2:
+                fail(batch)
+            shop.archive.write(batch)
+
+        shop.writers["archive"] = fail_for_the_second
+        for number in range(1, 9):
+            insert(shop, number)
+        shop.captured.outbox.open_batches(1)
+        for _ in range(3):
+            with pytest.raises(TransientError):
+                shop.drain()
+        assert shop.archive.seqs() == [1, 3, 4, 5, 6, 7, 8]
+        assert [state for _, state in shop.states()].count("held") == 1
+
     def test_sink_that_hangs_slows_each_drain_once(self, shop: Shop) -> None:
         shop.route("model", "archive")
         slow = 0.3

@@ -325,6 +325,31 @@ def test_database_that_cannot_be_reached_is_worth_another_try() -> None:
         handler.handle({"kind": "doorbell", "source": "certificates"}, Context())
 
 
+def test_sink_that_is_gone_gets_what_is_held_for_it_when_it_is_back(
+    app: psycopg.Connection,
+    database: str,
+    replica: str,
+    environment: dict[str, dict[str, dict[str, object]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    present = environment["sinks"]["replica"]
+    environment["sinks"]["replica"] = {**present, "port": free_port()}
+    monkeypatch.setenv("PGEVENTS_CONNECTIONS", json.dumps(environment))
+    app.execute(INSERT)
+    with pytest.raises(TransientError, match="cannot reach"):
+        handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert rows(database, "select state, held_for from pgevents.batch") == [("held", ["replica"])]
+    environment["sinks"]["replica"] = present
+    monkeypatch.setenv("PGEVENTS_CONNECTIONS", json.dumps(environment))
+    assert handler._transform is not None
+    for opened in handler._transform._connections._open.values():
+        opened.close()
+    monkeypatch.setattr(handler, "_transform", None)
+    handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert rows(replica, "select account_id from account") == [(1,)]
+    assert rows(database, "select state from pgevents.batch") == [("applied",)]
+
+
 def test_a_sweep_writes_the_ledgers_figures_before_it_drains(
     app: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
