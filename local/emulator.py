@@ -33,7 +33,7 @@ class Emulator(Program):
 
     def __init__(self, folder: Path, port: int, log: Path | None = None) -> None:
         self.url = f"http://{HOST}:{port}"
-        self._folder = folder
+        self.folder = folder
         super().__init__(
             "S3, SQS and Secrets",
             [sys.executable, "-m", "local.emulator"],
@@ -43,10 +43,10 @@ class Emulator(Program):
 
     def launch(self) -> None:
         """Starts it and comes back at once."""
-        (self._folder / "tmp").mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         # Objects have files of their own, written with each request. This copy, made at a clean stop, would
         # bring back what was deleted since.
-        (self._folder / "services" / "s3.json").unlink(missing_ok=True)
+        (self.folder / "services" / "s3.json").unlink(missing_ok=True)
         super().launch()
 
     def is_ready(self) -> bool:
