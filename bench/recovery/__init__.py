@@ -17,6 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--workload", default="mixed", choices=("mixed", "wide", "transaction", "value"),
         help="mixed kinds of changes; rows of 100 kB; one transaction of 300,000 rows; a value of 40 MB",
     )  # fmt: skip
+    parser.add_argument(
+        "--alive", type=int, metavar="RATE", help="mixed only: the Lambdas run; so many changes a second"
+    )
     parser.add_argument("--memory", type=int, default=256, metavar="MB", help="of each Lambda (256)")
     parser.add_argument("--seed", type=int, default=1, help="what the changes are drawn from (1)")
     parser.add_argument(

@@ -3,9 +3,11 @@
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,14 +15,15 @@ import psycopg
 
 from bench.recovery.lambdas import FUNCTIONS, Lambdas, MemoryWatch
 from bench.recovery.project import SOURCE, make_project
-from bench.recovery.workload import WORKLOADS
+from bench.recovery.workload import WORKLOADS, mixed
 from local.stack import running
 from ops.comparison import compare_sinks
 from ops.endpoints import Endpoints
 from pgevents.config import load
 from pgevents.errors import InputError
 
-_GIVEN_BACK_BYTES = 1_000_000
+# A half of the outbox that is smaller than 8 MiB is not rotated.
+_GIVEN_BACK_BYTES = 9_000_000
 _ROTATION_SECONDS = 60.0
 _POLL_SECONDS = 0.25
 
@@ -28,7 +31,8 @@ _POLL_SECONDS = 0.25
 class Figures(msgspec.Struct, frozen=True):
     """What was measured. `peak_mb` is the most memory of any process of a function over the whole catch-up.
 
-    `catch_up_seconds` counts from the moment that the Lambdas came back, the wait for the first sweep too.
+    `outbox_bytes` is the most that the outbox held. `catch_up_seconds` counts from the moment that the
+    Lambdas came back, the wait for the first sweep too.
     """
 
     workload: str
@@ -61,6 +65,8 @@ class Figures(msgspec.Struct, frozen=True):
 def measured(args: argparse.Namespace) -> Figures:
     """Runs it once. Raises InputError when it does not catch up in time, or a count makes no sense."""
     commit, usual = WORKLOADS[args.workload]
+    if args.alive:
+        commit = partial(mixed, rate=args.alive)
     changes = args.changes or max(1, usual // (20 if args.quick else 1))
     if changes < 1:
         raise InputError(f"--changes {changes}: at least one change is needed")
@@ -68,14 +74,15 @@ def measured(args: argparse.Namespace) -> Figures:
         lambdas = Lambdas(endpoints.lambda_)
         for function in FUNCTIONS:
             lambdas.configure(function, {"memory_mb": args.memory})
-        with lambdas.stopped():
-            _say(args, f"the Lambdas are stopped; {changes:,} changes ({args.workload})")
-            began = time.monotonic()
-            committed = commit(endpoints.sources[SOURCE], changes, args.seed)
-            commit_seconds = time.monotonic() - began
-            outbox_bytes = _outbox_bytes(source)
-            _say(args, f"committed in {commit_seconds:.1f} s; the outbox holds {outbox_bytes:,} bytes")
-        with MemoryWatch(lambdas) as memory:
+        with MemoryWatch(lambdas) as memory, OutboxWatch(endpoints.sources[SOURCE]) as outbox:
+            with nullcontext() if args.alive else lambdas.stopped():
+                lambdas_do = "run" if args.alive else "are stopped"
+                _say(args, f"{changes:,} changes, while the Lambdas {lambdas_do}")
+                began = time.monotonic()
+                committed = commit(endpoints.sources[SOURCE], changes, args.seed)
+                commit_seconds = time.monotonic() - began
+                outbox_bytes = _outbox_bytes(source)
+                _say(args, f"committed in {commit_seconds:.1f} s; the outbox holds {outbox_bytes:,} bytes")
             catch_up_seconds = _caught_up(source, committed, args)
             after_seconds = _given_back(source)
         compared = list(compare_sinks(load(project / "pipeline.toml"), endpoints))
@@ -83,10 +90,10 @@ def measured(args: argparse.Namespace) -> Figures:
             workload=args.workload,
             changes=committed,
             commit_seconds=round(commit_seconds, 1),
-            outbox_bytes=outbox_bytes,
+            outbox_bytes=outbox.most,
             batches=_number(source, "select count(*) from pgevents.batch"),
             catch_up_seconds=round(catch_up_seconds, 1),
-            changes_per_second=round(committed / catch_up_seconds, 1),
+            changes_per_second=round(committed / (catch_up_seconds + commit_seconds * bool(args.alive)), 1),
             memory_limit_mb=args.memory,
             peak_mb=memory.peaks,
             dead_letters=_number(source, "select count(*) from pgevents.dead_letter"),
@@ -153,6 +160,29 @@ def _given_back(source: psycopg.Connection) -> float:
     while _outbox_bytes(source) > _GIVEN_BACK_BYTES and time.monotonic() < began + _ROTATION_SECONDS:
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
+
+
+class OutboxWatch:
+    """The most bytes that the outbox has held while the watch was kept, looked at four times a second."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.most = 0
+
+    def __enter__(self) -> "OutboxWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as source:
+            while not self._ended.wait(_POLL_SECONDS):
+                self.most = max(self.most, _outbox_bytes(source))
 
 
 def _outbox_bytes(source: psycopg.Connection) -> int:

@@ -4,9 +4,11 @@ Each writer has keys of its own, so that none waits for another; what a statemen
 """
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 
@@ -20,11 +22,12 @@ Workload = Callable[[str, int, int], int]
 """Commits at least so many changes, drawn from a seed, in the database of a DSN; returns how many."""
 
 
-def mixed(dsn: str, changes: int, seed: int) -> int:
+def mixed(dsn: str, changes: int, seed: int, rate: float = float("inf")) -> int:
     """Single rows and bulks, key changes, upserts, COPY, TRUNCATE, savepoints and rollbacks."""
     with ThreadPoolExecutor(WRITERS) as threads:
         share = -(-changes // WRITERS)
-        return sum(threads.map(lambda number: _mixed(dsn, share, number, seed), range(WRITERS)))
+        work = partial(_mixed, dsn, share, seed, rate / WRITERS)
+        return sum(threads.map(work, range(WRITERS)))
 
 
 def wide(dsn: str, changes: int, seed: int) -> int:
@@ -68,11 +71,13 @@ def _rows(connection: psycopg.Connection, statement: str, parameters: tuple[obje
     return connection.execute(statement.encode(), parameters or None).rowcount
 
 
-def _mixed(dsn: str, changes: int, number: int, seed: int) -> int:
+def _mixed(dsn: str, changes: int, seed: int, rate: float, number: int) -> int:
     with psycopg.connect(dsn, autocommit=True) as connection:
         writer = _Writer(connection, number, random.Random(seed * 1_000 + number))
+        began = time.monotonic()
         while writer.committed < changes:
             writer.transaction()
+            time.sleep(max(0.0, began + writer.committed / rate - time.monotonic()))
         return writer.committed
 
 
