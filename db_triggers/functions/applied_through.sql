@@ -1,5 +1,5 @@
--- The snapshot before which every event is applied or dead: what the outbox may let go of. A replay is not read
--- from there.
+-- The snapshot before which every event is applied or dead: what the outbox may let go of. A replay is not
+-- read from there.
 create or replace function pgevents.applied_through()
 returns pg_snapshot
 language sql

@@ -1,5 +1,5 @@
--- How many of the events visible in a snapshot have not been applied yet, and of the dead letters that are being
--- sent again; none that is dead is counted.
+-- How many of the events visible in a snapshot have not been applied yet, and of the dead letters that are
+-- being sent again; none that is dead is counted.
 create or replace function pgevents.unapplied_events(seen pg_snapshot)
 returns bigint
 language plpgsql
