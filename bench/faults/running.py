@@ -119,6 +119,8 @@ def reset(arena: Arena) -> dict[str, int]:
             connection.execute("set local traffic.tx = 'reset'")
             connection.execute(f"truncate {names}".encode())
             connection.execute("truncate traffic.change")
+            # A ring that failed in the last run keeps the doorbell quiet for half a minute.
+            connection.execute("select setval('pgevents.doorbell_muted_until', 0)")
     if not wait_until_applied(arena.dsns, PATIENCE_SECONDS).everything_applied:
         raise DidNotStrike("the stack did not come to rest before the run")
     # A sweep may be about to send a batch again whose answer has just come.

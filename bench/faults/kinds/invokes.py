@@ -102,6 +102,20 @@ def _service() -> None:
     )
 
 
+@kind("batches expire before the writer takes them", EVENTS, (1, 4))
+def expired(arena: Arena, random: Random) -> Generator[None, None, int]:
+    """Older than an event may grow, they become dead letters of Lambda's that nobody reads."""
+    usual = arena.writer.configuration()["max_event_age_s"]
+    before = arena.writer.counts("dead")
+    arena.writer.fault(Fault(kind="delay", probability=0.7, seconds=0.4, seed=random.randrange(1 << 30)))
+    arena.writer.configure(max_event_age_s=0.2)
+    yield
+    yield
+    arena.writer.configure(max_event_age_s=usual)
+    yield
+    return arena.writer.counts("dead") - before
+
+
 @kind("transform throttled to one", SERVICE, (1, 3))
 def throttled(arena: Arena, random: Random) -> Generator[None, None, int]:
     """A drain holds the only slot; acknowledgements, sweeps and doorbells wait behind it."""
