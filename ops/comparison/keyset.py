@@ -10,7 +10,8 @@ from pgevents.batch import Column, Values
 SESSION = """
 select
     set_config('datestyle', 'ISO', false), set_config('timezone', 'UTC', false),
-    set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false)
+    set_config('intervalstyle', 'iso_8601', false), set_config('bytea_output', 'hex', false),
+    set_config('extra_float_digits', '1', false)
 """
 
 

@@ -107,7 +107,9 @@ class _Trial:
         return wanted
 
     def _origin(self, candidate: Candidate) -> Values | None:
-        return candidate.source_key or (candidate.key if self._keeps_keys else None)
+        """The key of the source row: known, or where the names say so a guess that the look will prove."""
+        is_named_alike = self._place.shape.key == self._source.key
+        return candidate.source_key or (candidate.key if is_named_alike else None)
 
     def _verdict(
         self, candidate: Candidate, wanted: Values | None, before: State, after: State

@@ -104,7 +104,9 @@ def _opened(
     name: str, sink: Sink, pipeline: Pipeline, endpoints: Endpoints, stack: contextlib.ExitStack
 ) -> MakePlaces:
     if isinstance(sink, PostgresSink):
-        dsn = psycopg.conninfo.make_conninfo(endpoints.postgres, dbname=name)
+        # Here a sink's database has its name; on AWS it has any, and there is one such sink.
+        local = psycopg.conninfo.make_conninfo(endpoints.postgres, dbname=name)
+        dsn = endpoints.postgres if endpoints.environment else local
         return postgres_places(name, stack.enter_context(connect(name, dsn)), sink.schema)
     if isinstance(sink, S3Sink):
         client, bucket, prefix = _s3(endpoints), endpoints.bucket, sink.prefix

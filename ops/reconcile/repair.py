@@ -42,12 +42,22 @@ def repair(
             baseline |= origin is None
             if origin is not None:
                 keys[origin] = None
+    if baseline and _has_refused(spool, source.name):
+        baseline = False
+        tell(
+            f"{source.name}: stray rows stay, because rows are refused by the transform or wait in the"
+            " dead-letter store: a baseline would take the last state of these away too"
+        )
     if not keys and not baseline:
         return
     for request in list(_requests(source, [] if baseline else list(keys), baseline)):
         tell(f"{source.name}: request {request} sends {'every row' if baseline else 'rows'} again")
         _wait_for(source.connection, request)
     _judge_again(spool, source, places, wait, most_looks)
+
+
+def _has_refused(spool: Spool, table: str) -> bool:
+    return any(spool.pages_of_findings(table, ("failed", "dead"), 1))
 
 
 def _origin(finding: Finding, source: SourceTable, places: Sequence[TargetPlace]) -> Values | None:

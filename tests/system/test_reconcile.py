@@ -2,6 +2,7 @@
 writers go on; repair puts it right through the outbox."""
 
 import gzip
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ import pytest
 from ops.comparison.spool import Finding
 from ops.endpoints import Endpoints, connect
 from ops.reconcile import report
+from ops.reconcile.pace import Pace
 from ops.reconcile.run import Options, reconciled
 from ops.reconcile.selection import select
 from ops.waiting import wait_until_applied
 from pgevents.config import load
 from tests.system import traffic
 
-RUNS_UNDER_TRAFFIC = 20
+RUNS_UNDER_TRAFFIC = int(os.environ.get("PGEVENTS_RECONCILE_RUNS", "3"))
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.05  # the pipeline keeps up with the writers: what is to be judged is applied soon
 SEEDED = 2_000_000_001  # keys that the traffic never takes
@@ -106,7 +108,9 @@ def damage(endpoints: Endpoints) -> dict[Key, tuple[str | None, tuple[str, ...]]
     with psycopg.connect(endpoints.redshift.dsn) as warehouse:
         versions = "ledger_entry__versions"
         warehouse.execute(f"update {versions} set amount = -1 where entry_id = {SEEDED + 1}".encode())
-        warehouse.execute(f"delete from {versions} where entry_id between {missing[0]} and {missing[-1]}".encode())
+        warehouse.execute(
+            f"delete from {versions} where entry_id between {missing[0]} and {missing[-1]}".encode()
+        )
         for stray, of in ((SEEDED + 9_000_000, SEEDED), (SEEDED + 4, SEEDED + 4)):
             warehouse.execute(
                 f"insert into {versions} select {stray}, amount, note, tags, extra, made_at, _version, _deleted"
@@ -151,7 +155,7 @@ def damage_archive(endpoints: Endpoints) -> None:
         client.put_object(Bucket=endpoints.bucket, Key=found["Key"], Body=written)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_exactly_what_was_damaged_is_found_and_repaired_while_writers_go_on(
     project: Path, endpoints: Endpoints, state: Path
 ) -> None:
@@ -180,7 +184,7 @@ def test_exactly_what_was_damaged_is_found_and_repaired_while_writers_go_on(
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
-    project: Path, endpoints: Endpoints, state: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, endpoints: Endpoints, state: Path
 ) -> None:
     dsn = endpoints.sources["accounts"]
     insert_seeded(dsn, 30_000)
@@ -203,8 +207,6 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 def interrupted_after(pages: int, project: Path, endpoints: Endpoints, state: Path) -> int:
     """Ctrl-C comes while a page is waited for; how many rows had been read."""
-    from ops.reconcile.pace import Pace
-
     counted = 0
     spent: list[int] = []
     spend = Pace.spend
