@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
+import psycopg
 import pytest
 
 from db_triggers.installer import install
@@ -239,4 +240,21 @@ def test_an_installation_waits_for_a_change_of_columns_that_is_under_way(account
     assert installing.result().ended == []
     account.run(TOUCH_ALL)
     assert ended(account) == [("public.account", None)]
+    assert account.differences() == []
+
+
+def test_a_change_of_columns_that_capture_cannot_follow_fails_and_no_write_does(account: Captured) -> None:
+    """The other way round, capture would no longer fit the table, and writes would fail."""
+    follow = account.run("select pg_get_functiondef('pgevents.follow(pgevents.captured_table)'::regprocedure)")
+    account.run(
+        "create or replace function pgevents.follow(captured pgevents.captured_table) returns void"
+        " language plpgsql as $$ begin raise exception 'broken'; end $$"
+    )
+    with pytest.raises(psycopg.errors.RaiseException):
+        account.run("alter table account add column extra text default 'x'")
+    account.run("insert into account (id) values (990); update account set id = 991 where id = 990")
+    assert account.differences() == []
+    account.run(follow[0][0])
+    account.run("alter table account add column extra text default 'x'")
+    account.run(TOUCH_ALL)
     assert account.differences() == []
