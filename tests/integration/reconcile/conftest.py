@@ -80,12 +80,15 @@ class Pair(msgspec.Struct, frozen=True):
                 mark_dead(spool, self.source, f"shop.{table.table}", table.table)
             return Comparison(places, [finding for _, finding in spool.findings()])
 
-    def applied(self, snapshot: str) -> bool:
-        if ledger.unapplied(self.source, snapshot):
-            self.drain()
+    def applied_by_others(self, snapshot: str) -> bool:
         while ledger.unapplied(self.source, snapshot):
             threading.Event().wait(0.01)
         return True
+
+    def applied(self, snapshot: str) -> bool:
+        if ledger.unapplied(self.source, snapshot):
+            self.drain()
+        return self.applied_by_others(snapshot)
 
 
 class Comparison(msgspec.Struct, frozen=True):
