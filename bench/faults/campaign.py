@@ -87,19 +87,21 @@ def tasks(chosen: list[Kind], first: int, seeds: Iterable[int] | None) -> Iterat
 
 
 def campaign(
-    to_do: Iterator[Task], kept: Path, workers: int, minutes: float | None = None
+    to_do: Iterator[Task], kept: Path, workers: int, minutes: float | None = None, fewest: int = 0
 ) -> Iterator[Result]:
     """The results of tasks as they come, from so many stacks side by side.
 
+    After so many minutes no more tasks are begun, unless they are the `fewest` that there must be.
     Raises PgEventsError when a worker ends by itself.
     """
-    until = time.monotonic() + minutes * 60 if minutes else float("inf")
+    until, must = time.monotonic() + minutes * 60 if minutes else float("inf"), fewest
     results: queue.SimpleQueue[Result | None | BaseException] = queue.SimpleQueue()
-    lock = threading.Lock()
+    lock, begun = threading.Lock(), itertools.count(1)
 
     def next_task() -> Task | None:
         with lock:
-            return next(to_do, None) if time.monotonic() < until else None
+            enough = next(begun) > must
+            return None if enough and time.monotonic() >= until else next(to_do, None)
 
     with tempfile.TemporaryDirectory(prefix="pgevents faults ", ignore_cleanup_errors=True) as folder:
         threads = [
@@ -119,7 +121,7 @@ def campaign(
                 else:
                     yield result
         finally:
-            until = 0.0
+            until, must = 0.0, 0
             for thread in threads:
                 thread.join()
 

@@ -20,7 +20,7 @@ from bench.faults.worker import Task
 SECONDS = float(os.environ.get("PGEVENTS_ATTACK_SECONDS", "150"))
 DAY = int(os.environ.get("PGEVENTS_ATTACK_DAY", str(int(time.time() // 86_400))))
 WORKERS = 2
-FEWEST = 5
+FEWEST = 8
 
 
 def of_the_day(day: int) -> Iterator[Task]:
@@ -40,10 +40,10 @@ def of_the_day(day: int) -> Iterator[Task]:
 
 @pytest.mark.timeout(900)
 def test_faults_of_every_group_lose_nothing_double_nothing_and_leave_nothing_behind(tmp_path: Path) -> None:
-    results = list(campaign(of_the_day(DAY), tmp_path / "evidence", WORKERS, SECONDS / 60))
+    results = list(campaign(of_the_day(DAY), tmp_path / "evidence", WORKERS, SECONDS / 60, FEWEST))
     for result in results:
         print(line(result))
     bad = [line(result) for result in results if result.outcome not in ("held", "did not strike")]
     assert bad == []
     held = [result for result in results if result.outcome == "held"]
-    assert len(held) >= FEWEST, "the machine was too slow for a verdict; give it PGEVENTS_ATTACK_SECONDS"
+    assert len(held) > len(results) / 2
