@@ -17,6 +17,8 @@ from transform.outbox import Outbox
 from transform.sinks.postgres import PostgresSink
 
 SCHEMA = "replica"
+# A test may look away for longer than a Lambda may.
+NO_PULSE = "set idle_session_timeout = 0"
 
 
 class Replicated(Captured):
@@ -28,6 +30,10 @@ class Replicated(Captured):
         self._sink_opened = ExitStack()
         self.sink = PostgresSink(self._sink_connection(), SCHEMA)
         self.looking = self._sink_connection(SOURCE_SESSION)
+
+    def reconnect(self, dsn: str) -> None:
+        super().reconnect(dsn)
+        self.reader.execute(NO_PULSE)
 
     def close(self) -> None:
         super().close()
@@ -83,4 +89,5 @@ class Replicated(Captured):
         self._sink_opened.callback(connection.close)
         if session:
             connection.execute(session.encode())
+            connection.execute(NO_PULSE)
         return connection

@@ -5,7 +5,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from random import Random
 from typing import Any
 
@@ -166,7 +166,7 @@ def drain_until(shop: Replicated, done: threading.Event) -> None:
         shop.new_drain(outbox, 0.5).run()
 
 
-def requests_end(shop: Replicated, seconds: float = 40.0) -> bool:
+def requests_end(shop: Replicated, seconds: float = 150.0) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not shop.run("select 1 from pgevents.snapshot_request where state in ('waiting', 'running')"):
@@ -175,23 +175,31 @@ def requests_end(shop: Replicated, seconds: float = 40.0) -> bool:
     return False
 
 
+@contextmanager
+def traffic(shop: Replicated, seed: int) -> Iterator[None]:
+    """Six writers and a drain, as long as the block runs."""
+    done = threading.Event()
+    with ThreadPoolExecutor(7) as threads:
+        running = [threads.submit(drain_until, shop, done)]
+        running += [threads.submit(write_until, shop, done, seed * 10 + number, 0.15) for number in range(6)]
+        try:
+            yield
+        finally:
+            done.set()
+        for each in running:
+            each.result()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_requests_beside_six_writers_end_with_equal_tables(shop: Replicated, seed: int) -> None:
     shop.drain()
-    done = threading.Event()
-    with ThreadPoolExecutor(8) as threads:
-        draining = threads.submit(drain_until, shop, done)
-        writers = [threads.submit(write_until, shop, done, seed * 10 + number, 0.15) for number in range(6)]
-        for round_ in range(3):
+    with traffic(shop, seed):
+        for turn in range(3):
             for table in ("public.account", "public.visit"):
-                ask(shop, KINDS[(seed + round_) % 2], table)
+                ask(shop, KINDS[(seed + turn) % 2], table)
             keys = ", ".join(f'{{"id": "{number}"}}' for number in range(1, 140))
             ask(shop, "repair", keys=f"[{keys}]")
-            assert requests_end(shop)
-        # All that there was before the capture is still to be found: the traffic has not replaced it.
-        done.set()
-        for each in (*writers, draining):
-            each.result()
+            assert requests_end(shop), states(shop)
     assert set(states(shop)) == {"finished"}
     ask(shop, "baseline")
     ask(shop, "baseline", "public.visit")
