@@ -16,8 +16,9 @@ from ops.comparison.canonical import Forms, hashed
 from ops.comparison.looks import Judge, Wait, failure
 from ops.comparison.matching import unmatched
 from ops.comparison.place import Place, Since
+from ops.comparison.records import Stage, Wanted
 from ops.comparison.source import Expected, Made, SourceTable
-from ops.comparison.spool import Spool, Stage, Wanted
+from ops.comparison.spool import Spool
 from pgevents.batch import Values
 
 LOOKED_AT_ONCE = 1_000

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from ops.comparison.difference import Kind
 from ops.comparison.place import ABSENT, Place, State, key_hash
+from ops.comparison.records import Candidate, Finding
 from ops.comparison.source import Failed, Made, SourceTable
-from ops.comparison.spool import Candidate, Finding
 from pgevents.batch import Values
 
 Wait = Callable[[str], bool]

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from ops.comparison.place import EVERY_KEY, NEVER, Seen
-from ops.comparison.spool import Candidate, Wanted
+from ops.comparison.records import Candidate, Wanted
 
 Hashed = TypeVar("Hashed", Wanted, Seen)
 

@@ -4,28 +4,21 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ops.comparison.canonical import (
-    Form,
     Forms,
-    as_it_is,
-    document,
-    double,
     hashed,
-    number,
-    real,
-    truth,
 )
 from ops.comparison.place import NEVER, Page, Seen, Since, State, TargetShape, key_hash
+from ops.comparison.redshift_forms import read_form, source_form
 from ops.warehouse import open_warehouse
 from pgevents.batch import Column, Values
 from pgevents.config import Policies
-from redshift_writer.arrays import array_to_json, element_to_json
 from redshift_writer.connect import Session
 from redshift_writer.control_tables import TRUNCATION
 from redshift_writer.identifiers import folded, qualified, quoted
-from redshift_writer.literals import Unfit, literalizer
+from redshift_writer.literals import literalizer
 from redshift_writer.shapes import HISTORY_SUFFIX, VERSIONS_SUFFIX
 from redshift_writer.sql import Sql, joined, sql
-from redshift_writer.types import RedshiftType, base_name, element_of, for_postgres, from_catalog
+from redshift_writer.types import RedshiftType, for_postgres, from_catalog
 
 PAGE_ROWS = 5_000
 _LOOKED_UP_AT_ONCE = 250
@@ -62,8 +55,19 @@ class RedshiftPlace:
         self._is_history = history
         self._name = qualified(schema, self.table if history else shape.name + VERSIONS_SUFFIX)
         self._held = self._columns_held(self.table if history else shape.name + VERSIONS_SUFFIX)
-        self.forms = Forms(tuple(self._form(column, policies) for column in shape.columns))
-        self._read_forms = Forms(tuple(_read_form(column) for column in shape.columns))
+        self.forms = Forms(
+            tuple(
+                source_form(
+                    column,
+                    self._type_held(column),
+                    policies,
+                    session.quoting,
+                    is_key=column.name in shape.key,
+                )
+                for column in shape.columns
+            )
+        )
+        self._read_forms = Forms(tuple(read_form(column) for column in shape.columns))
         self._rest = [shape.columns[position] for position in shape.rest_positions]
 
     def scan(self, position: str, since: Since) -> Iterator[Page]:
@@ -262,67 +266,3 @@ class RedshiftPlace:
             )
         ).rows
         return {str(name): str(kind) for name, kind in rows}
-
-    def _form(self, column: Column, policies: Policies) -> Form:
-        """From PostgreSQL's text to what Redshift must hold of it, the policies included."""
-        form = _source_form(column)
-        if policies == Policies() or column.name in self.shape.key:
-            return form
-        held = self._type_held(column)
-        literal = literalizer(column.type, held, Policies(), self._session.quoting)
-
-        def as_held(text: str) -> str | None:
-            try:
-                literal(text)
-            except Unfit as unfit:
-                if (
-                    unfit.problem == "too_long"
-                    and policies.too_long == "truncate"
-                    and held.family == "string"
-                ):
-                    return text.encode()[: held.limit].decode(errors="ignore")
-                if unfit.problem != "malformed" and getattr(policies, unfit.problem) == "null":
-                    return None
-            return form(text)
-
-        return as_held
-
-
-def _source_form(column: Column) -> Form:
-    element = element_of(column.type)
-    if element is None:
-        return _read_form(column)
-    to_json = element_to_json(base_name(element)[0])
-
-    def array(text: str) -> str:
-        try:
-            return document(array_to_json(text, to_json))
-        except (ValueError, KeyError):  # it has no JSON form, and so cannot be in Redshift
-            return text
-
-    return array
-
-
-def _read_form(column: Column) -> Form:
-    """The form of what Redshift prints; a column that is text there holds PostgreSQL's text."""
-    kind = for_postgres(column.type)
-    forms: dict[str, Form] = {
-        "integer": number,
-        "numeric": number,
-        "float": real if kind.limit == 32 else double,
-        "boolean": truth,
-        "binary": _binary,
-        "document": _document,
-    }
-    return forms.get(kind.family, as_it_is)
-
-
-def _binary(text: str) -> str:
-    return "\\x" + text.removeprefix("\\x").lower()
-
-
-def _document(text: str) -> str:
-    try:
-        return document(text)
-    except ValueError:  # no JSON, as only a column of text can hold it
-        return text

@@ -3,7 +3,8 @@
 import msgspec
 import psycopg
 
-from ops.comparison.spool import Finding, Spool
+from ops.comparison.records import Finding
+from ops.comparison.spool import Spool
 from pgevents.batch import Values
 
 _ASKED_AT_ONCE = 500

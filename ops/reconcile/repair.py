@@ -9,8 +9,9 @@ import psycopg
 from ops.comparison.check import TargetPlace
 from ops.comparison.looks import Judge, Wait
 from ops.comparison.place import key_hash
+from ops.comparison.records import Candidate, Finding
 from ops.comparison.source import SourceTable
-from ops.comparison.spool import Candidate, Finding, Spool
+from ops.comparison.spool import Spool
 from ops.letter_choice import operator
 from pgevents.batch import Values
 from pgevents.errors import TransientError

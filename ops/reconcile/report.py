@@ -7,7 +7,7 @@ from typing import TextIO
 import msgspec
 
 from ops.comparison.check import ComparedPlace
-from ops.comparison.spool import Finding
+from ops.comparison.records import Finding
 from ops.reconcile.run import Outcome
 
 SHOWN_OF_EACH = 20

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 import pytest
 
-from ops.comparison.spool import Finding
+from ops.comparison.records import Finding
 from ops.endpoints import Endpoints, connect
 from ops.reconcile import report
 from ops.reconcile.pace import Pace

@@ -15,9 +15,10 @@ from db_triggers import installer
 from local.postgres import PostgresServer
 from ops import ledger
 from ops.comparison.check import Check, ComparedPlace
+from ops.comparison.records import Finding
 from ops.comparison.sinks import places_of, postgres_places
 from ops.comparison.source import SourceTable
-from ops.comparison.spool import Finding, Spool
+from ops.comparison.spool import Spool
 from ops.reconcile.dead import mark_dead
 from ops.reconcile.selection import since_of, time_of
 from pgevents.batch import Batch

@@ -4,7 +4,7 @@ import random
 
 from ops.comparison.matching import unmatched
 from ops.comparison.place import EVERY_KEY, Seen
-from ops.comparison.spool import Candidate, Wanted
+from ops.comparison.records import Candidate, Wanted
 
 
 def wanted(key: int, value: str = "v") -> Wanted:

@@ -9,7 +9,8 @@ import pytest
 
 from ops.comparison.check import ComparedPlace
 from ops.comparison.difference import Kind
-from ops.comparison.spool import Finding, Spool
+from ops.comparison.records import Finding
+from ops.comparison.spool import Spool
 from ops.reconcile.report import SHOWN_OF_EACH, exit_code, print_json, print_text
 from ops.reconcile.run import ComparedTable, Outcome
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ops.comparison.place import Seen
-from ops.comparison.spool import Candidate, Finding, Spool, Stage, Wanted
+from ops.comparison.records import Candidate, Finding, Stage, Wanted
+from ops.comparison.spool import Spool
 from pgevents.errors import InputError
 
 
