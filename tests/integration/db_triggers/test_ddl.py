@@ -245,7 +245,9 @@ def test_an_installation_waits_for_a_change_of_columns_that_is_under_way(account
 
 def test_a_change_of_columns_that_capture_cannot_follow_fails_and_no_write_does(account: Captured) -> None:
     """The other way round, capture would no longer fit the table, and writes would fail."""
-    follow = account.run("select pg_get_functiondef('pgevents.follow(pgevents.captured_table)'::regprocedure)")
+    follow = account.run(
+        "select pg_get_functiondef('pgevents.follow(pgevents.captured_table)'::regprocedure)"
+    )
     account.run(
         "create or replace function pgevents.follow(captured pgevents.captured_table) returns void"
         " language plpgsql as $$ begin raise exception 'broken'; end $$"
