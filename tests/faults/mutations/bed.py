@@ -60,6 +60,7 @@ PACE = (
     ),
     Replacement("lambdas/transform/outbox.py", "_ROTATE_SECONDS = 5.0", "_ROTATE_SECONDS = 0.0"),
     Replacement("lambdas/transform/left_out.py", "_REST_SECONDS = 30.0", "_REST_SECONDS = 0.3"),
+    Replacement("lambdas/transform/drain.py", "_HELD_AT_ONCE = 16", "_HELD_AT_ONCE = 1"),
     Replacement("lambdas/transform/snapshots.py", "CHUNK_ROWS = 5_000", "CHUNK_ROWS = 7"),
 )
 """What makes a run of seconds go through what takes hours: rotation, chunks. In every run, mutated or not."""

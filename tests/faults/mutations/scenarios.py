@@ -239,16 +239,24 @@ def backfill(run: Run) -> list[Finding]:
 
 
 def sink_away(run: Run) -> list[Finding]:
-    """The PostgreSQL sink cannot be reached for a while; what was held for it comes late."""
-    traffic = Traffic({SOURCE: run.dsn}, 5, Load(changes=400, writers=3, pause_seconds=0.02))
-    traffic.start()
-    time.sleep(0.2)
-    with psycopg.connect(run.bed.server.dsn(), autocommit=True) as server:
+    """The PostgreSQL sink cannot be reached for a while; what was held for it comes after what is newer."""
+    held = "select count(*) from pgevents.batch where state = 'held'"
+    with run.hands(1) as (hand,), psycopg.connect(run.bed.server.dsn(), autocommit=True) as server:
+        hand.commit("made", "insert into account (id, balance) values (1, 0), (2, 0), (3, 0)")
+        run.settle()
         server.execute("alter database replica allow_connections false")
         server.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'replica'")
-        time.sleep(0.6)
+        for number in (1, 2, 3, 4):
+            hand.commit(f"away {number}", "update account set balance = balance + 1 where id < 3", "delete from account"
+                        f" where id = 3 and {number} = 1")  # fmt: skip
+            run.until(lambda number=number: run.execute(held) == [(number,)])  # type: ignore[misc]
+        run.execute("insert into pgevents.paused (what, paused_by, reason) values ('source', 'test', 'test')")
         server.execute("alter database replica allow_connections true")
-    return run.verdict(traffic.finish())
+        hand.commit(
+            "back", "update account set balance = 100 where id < 3", "insert into account (id) values (3)"
+        )
+        run.execute("delete from pgevents.paused")
+    return run.verdict()
 
 
 def late_answer(run: Run) -> list[Finding]:
