@@ -54,6 +54,8 @@ class ArchivePlace:
         self._prefix = prefix
         self._spool = spool
         self._number = number_in_spool
+        # What was read of the keys that were asked for last: a look asks for the same ones as the one before.
+        self._standing: dict[bytes, State] = {}
         self._began_note = f"archive {sink} {shape.name} began"
 
     def scan(self, position: str, since: Since) -> Iterator[Page]:
@@ -75,21 +77,29 @@ class ArchivePlace:
 
     def look_up(self, keys: Sequence[Values]) -> dict[bytes, State]:
         """See Place."""
-        self._read_new_objects()
+        asked = [key_hash(self, key) for key in keys]
+        self._standing = {hash_: self._standing[hash_] for hash_ in asked if hash_ in self._standing}
+        self._read_new_objects(frozenset(asked))
         truncation = self._spool.newest(self._number, EVERY_KEY)
         emptied = truncation.version if truncation else NEVER
         states: dict[bytes, State] = {}
-        standing: dict[int, dict[bytes, int]] = {}
-        for key in keys:
-            hash_ = key_hash(self, key)
+        unread: dict[int, dict[bytes, int]] = {}
+        for hash_ in asked:
             line = self._spool.newest(self._number, hash_)
             if line is None or line.digest is None or line.version <= emptied:
                 states[hash_] = State(max(line.version if line else NEVER, emptied), None)
+            elif hash_ in self._standing and self._standing[hash_].version == line.version:
+                states[hash_] = self._standing[hash_]
             else:
-                standing.setdefault(line.origin, {})[hash_] = line.version
-        for origin, versions in standing.items():
-            states |= self._states(self._spool.origin_name(origin), versions)
-        return states
+                unread.setdefault(line.origin, {})[hash_] = line.version
+        for origin, versions in unread.items():
+            self._standing |= self._states(self._spool.origin_name(origin), versions)
+        return states | {
+            hash_: self._standing[hash_]
+            for versions in unread.values()
+            for hash_ in versions
+            if hash_ in self._standing
+        }
 
     def _begin(self) -> None:
         """Notes when the reading began, by the clock of S3: what is written later is read by `look_up`."""
@@ -100,14 +110,15 @@ class ArchivePlace:
             began = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
             self._spool.note(self._began_note, began.isoformat())
 
-    def _read_new_objects(self) -> None:
+    def _read_new_objects(self, asked: frozenset[bytes]) -> None:
         self._spool.index_seen()
         began = datetime.fromisoformat(self._spool.noted(self._began_note)) - _MARGIN
         for found in list_objects(self._client, self._bucket, self._prefix, self.shape.name):
             if found.written_at >= began and not self._spool.has_origin(found.key):
-                self._spool.add_seen(self._number, self._lines(found.key))
+                self._spool.add_seen(self._number, self._lines(found.key, asked))
 
-    def _lines(self, object_key: str) -> Iterator[Seen]:
+    def _lines(self, object_key: str, asked: frozenset[bytes] = frozenset()) -> Iterator[Seen]:
+        """An object's lines; the states of the keys that are asked for are kept besides."""
         origin = self._spool.origin(object_key)
         rest = self.shape.rest_positions
         for change in read_object(self._client, self._bucket, object_key, self.shape.columns):
@@ -115,8 +126,11 @@ class ArchivePlace:
                 yield Seen(EVERY_KEY, (), change.version, None, origin)
                 continue
             key = self._key_of(change.values)
-            digest = hashed(self.forms.of(change.values, rest)) if change.clause == "INSERT" else None
-            yield Seen(key_hash(self, key), key, change.version, digest, origin)
+            hash_, values = key_hash(self, key), self.forms.of(change.values, rest)
+            is_row = change.clause == "INSERT"
+            if is_row and hash_ in asked:
+                self._standing[hash_] = State(change.version, values)
+            yield Seen(hash_, key, change.version, hashed(values) if is_row else None, origin)
 
     def _states(self, object_key: str, versions: dict[bytes, int]) -> dict[bytes, State]:
         """The rows of an object that have these versions, by the hashes of their keys."""
