@@ -134,15 +134,30 @@ class Tables:
         changed = list(changed)
         self._resolve(cursor, {column.type for table in changed for column in table.columns})
         wanted = [made for table in changed for made in self._wanted(table)]
+        self._hold_still(cursor, [made.name for made in wanted])
         if all(self._is_fit(made) for made in wanted):
             return
-        self._read(cursor, [made.name for made in wanted])
         for made in wanted:
             if made.name not in self._shapes:
                 self._create(cursor, made)
             else:
                 self._alter(cursor, made)
             self._read(cursor, [made.name])
+
+    def _hold_still(self, cursor: Cursor, names: list[str]) -> None:
+        """Look at the tables that there are under a lock that nobody can alter them behind.
+
+        What an earlier batch has seen tells which tables to lock and no more: a column that has since been
+        given a length or a scale would cut or round without a word.
+        """
+        if not any(name in self._shapes for name in names):
+            self._read(cursor, names)
+        held: set[str] = set()
+        while present := [name for name in names if name in self._shapes and name not in held]:
+            tables = sql.SQL(", ").join(quoted(self._schema, name) for name in present)
+            cursor.execute(sql.SQL("lock table {} in row exclusive mode").format(tables), [])
+            held.update(present)
+            self._read(cursor, names)
 
     def _resolve(self, cursor: Cursor, names: set[str]) -> None:
         unknown = sorted(names - self._types.keys())

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pgevents.errors import TransientError
+from pgevents.refusals import RefusedChanges
 from tests.integration.transform.sinks.batches import batch, delete, insert, table, truncate
 from tests.integration.transform.sinks.conftest import Connect
 from transform.sinks.postgres import Applied, PostgresSink
@@ -159,7 +160,7 @@ def test_connection_that_breaks_leaves_nothing_and_the_batch_can_be_tried_again(
         applying = bringer.submit(sink.apply, second)
         wait_for_blocked(target, 1)
         target.execute("select pg_terminate_backend(%s)", [connection.info.backend_pid])
-        with pytest.raises(TransientError, match="could not write"):
+        with pytest.raises(TransientError, match="terminating connection"):
             applying.result()
 
     assert [row[0] for row in rows(target)] == [1]
@@ -287,6 +288,20 @@ def test_column_that_could_lose_something_is_named_with_the_statement_that_helps
     assert type_of(target, "at") == "timestamp without time zone"
 
 
+def test_column_that_is_narrowed_behind_a_warm_sink_cuts_no_value(sink: PostgresSink, target: Target) -> None:
+    columns = "id bigint, a numeric"
+    sink.apply(batch(table([insert(1, "1", "1.5")], columns)))
+    target.execute("alter table replica.account alter column a type numeric(10, 2)")
+
+    with pytest.raises(RefusedChanges, match="does not fit numeric.10,2. without loss"):
+        sink.apply(batch(table([insert(2, "2", "1.2345"), insert(3, "3", "2.5")], columns), batch_id=2))
+    assert sink.apply(batch(table([insert(3, "3", "2.5")], columns), batch_id=2)).rows == 1
+    assert target.execute("select id, a::text from replica.account order by id").fetchall() == [
+        (1, "1.50"),
+        (3, "2.50"),
+    ]
+
+
 def test_table_that_vanished_is_made_anew(sink: PostgresSink, target: Target) -> None:
     sink.apply(batch(table([insert(1, "1", "x")])))
     target.execute("drop table replica.account")
@@ -387,7 +402,7 @@ def test_nothing_that_would_pin_a_connection_of_a_proxy_is_sent(connect: Connect
         sent = re.split(r"^\S+ \S+\t(?=[FB]\t)", trace.read().decode(), flags=re.MULTILINE)
 
     parsed = [message for message in sent if re.match(r"F\t\d+\tParse\t", message)]
-    each = ["token", "locks", "history", "its truncation", "watermark", "deletions", "insertions"]
+    each = ["token", "locks", "shapes", "history", "its truncation", "watermark", "deletions", "insertions"]
     assert len(parsed) == 10 * len(each)
     assert all('Parse\t "" "' in message for message in parsed), "a statement was given a name"
     assert max(map(len, parsed)) < 16 * 1024
