@@ -75,7 +75,17 @@ class LambdaControl:
         return int(self.statistics()["counts"][name])
 
     def clear(self) -> None:
-        """No more strikes and faults."""
+        """No more strikes and faults, and none of the processes that a strike has left changed."""
+        changed = {
+            struck.pid
+            for report in self.strikes()
+            if report.strike.action in ("clock", "stop")
+            for struck in report.struck
+        }
+        for process in self.processes():
+            if process.pid in changed:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
         self._ask("DELETE", f"{self._function}/strikes")
         self._ask("DELETE", f"{self._function}/faults")
 

@@ -138,7 +138,16 @@ def step_clock(order: Order) -> None:
     def now(cls: Any, tz: Any = None) -> datetime.datetime:
         return true_datetime.now(tz) + step
 
-    stepped = type("datetime", (true_datetime,), {"now": classmethod(now)})
+    class Same(type):
+        """What was made with the true class is still one of this."""
+
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, true_datetime)
+
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            return issubclass(subclass, true_datetime)
+
+    stepped = Same("datetime", (true_datetime,), {"now": classmethod(now)})
     time.time = lambda: true_time() + order["seconds"]
     for module in list(sys.modules.values()):
         if module is not datetime and getattr(module, "datetime", None) is true_datetime:

@@ -29,11 +29,13 @@ def outer():
     return "outer"
 
 kept = []
+made_before = datetime(2026, 1, 1)
 
 def handle(event, context):
     if "connect" in event:
         kept.append(socket.create_connection(("127.0.0.1", event["connect"])))
     number = Work().step(event.get("number", 0))
+    assert isinstance(made_before, datetime)
     return {"number": number, "pid": os.getpid(), "outer": outer(), "fixed": Work.fixed(),
             "time": time.time(), "year": datetime.now().year}
 """
