@@ -27,7 +27,7 @@ from tests.system import traffic
 RUNS_UNDER_TRAFFIC = int(os.environ.get("PGEVENTS_RECONCILE_RUNS", "3"))
 PATIENCE_SECONDS = 120.0
 # The writers stay with the pipeline, however slow the machine: what is to be judged is applied soon.
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.3
 TRANSACTIONS_AHEAD = 10
 SEEDED = 2_000_000_001  # keys that the traffic never takes
 Key = tuple[str, str, tuple[str | None, ...]]
