@@ -47,11 +47,23 @@ for _name, _attack in {
     "Redshift hangs up after a statement": ordered(
         "drop_after", "^(begin|lock|delete|insert|create)", skip=20
     ),
-    "Redshift refuses connections": ordered("refuse_connection", "", count=4, skip=0),
     "Redshift is slow at COMMIT": ordered("delay", "^commit", seconds=0.8),
     "Redshift is slower than the writer's time limit": ordered("delay", "^commit", count=1, seconds=6.0),
 }.items():
     kind(_name, REDSHIFT, (1, 3, 4))(_attack)
+
+
+@kind("Redshift refuses connections", REDSHIFT, (1, 3, 4))
+def refused(arena: Arena, random: Random) -> Generator[None, None, int]:
+    """For a while nobody gets in, and those who were in are sent away."""
+    yield
+    for _ in range(3):
+        arena.sleep(random.uniform(0.05, 0.4))
+        arena.redshift.arm(Fault(kind="refuse_connection", count=random.randint(1, 4)))
+        arena.execute(arena.behind_redshift_dsn, CLIENTS)
+    yield
+    yield
+    return arena.redshift.clear()
 
 
 @kind("Redshift refuses connections after one was cut", REDSHIFT, (1, 3, 4))
