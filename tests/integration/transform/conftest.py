@@ -8,6 +8,12 @@ from tests.integration.db_triggers.captured import Captured
 from tests.integration.transform.letters import Shop
 
 
+@pytest.fixture(autouse=True)
+def no_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins without transforms: those that another one has registered would run on its tables."""
+    monkeypatch.setattr(transforms, "_registered", {})
+
+
 @pytest.fixture
 def captured(database: str) -> Iterator[Captured]:
     """A fresh database, in which a test makes its tables and captures them."""
@@ -16,7 +22,6 @@ def captured(database: str) -> Iterator[Captured]:
 
 
 @pytest.fixture
-def shop(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(captured: Captured) -> Shop:
     """A captured table whose transform fails for the rows that a test names."""
-    monkeypatch.setattr(transforms, "_registered", {})
     return Shop(captured)
