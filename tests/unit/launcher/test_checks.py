@@ -52,7 +52,8 @@ def test_every_check_has_its_fault_here(tree: Path) -> None:
 
 
 def test_a_failed_check_fails_the_run_and_is_named_above_the_last_line_of_pytest(tree: Path) -> None:
-    for path in ("ops/cli.py", "ops/commands/test.py", "lambdas/core/pgevents/errors.py"):
+    core = "lambdas/core/pgevents"
+    for path in ("ops/cli.py", "ops/commands/test.py", f"{core}/errors.py", f"{core}/identity.py"):
         (tree / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tree / path)
     (tree / "tests").mkdir(exist_ok=True)
