@@ -53,7 +53,11 @@ def test_every_check_has_its_fault_here(tree: Path) -> None:
 
 def test_a_failed_check_fails_the_run_and_is_named_above_the_last_line_of_pytest(tree: Path) -> None:
     core = "lambdas/core/pgevents"
-    for path in ("ops/cli.py", "ops/commands/test.py", f"{core}/errors.py", f"{core}/identity.py"):
+    for path in (
+        "ops/cli.py",
+        "ops/commands/test.py",
+        *(f"{core}/{name}.py" for name in ("errors", "identity", "batch")),
+    ):
         (tree / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tree / path)
     (tree / "tests").mkdir(exist_ok=True)
