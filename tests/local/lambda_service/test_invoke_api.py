@@ -131,7 +131,7 @@ def test_an_exception_is_reported_with_its_type_message_and_trace(start: Start) 
     assert answer["FunctionError"] == "Unhandled"
     error = answer["Payload"]
     assert (error["errorType"], error["errorMessage"]) == ("ValueError", "the function fails")
-    assert "app.py" in error["stackTrace"][0]
+    assert "app.py" in error["stackTrace"][-1]
     assert error["requestId"] == answer["ResponseMetadata"]["RequestId"]
 
 

@@ -33,7 +33,7 @@ def test_log_that_has_grown_begins_anew_and_the_program_goes_on_in_it(talker: Pr
         while talker.log.stat().st_size <= 20_000 and time.monotonic() < until:
             time.sleep(0.01)
         talker.bound_log()
-        assert before.stat().st_size == 20_000
+        assert before.stat().st_size >= 20_000
     talker.kill()
     written = talker.log.read_bytes()
     assert b"\0" not in written  # as a program that does not append would leave
