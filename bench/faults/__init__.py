@@ -31,6 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--log", type=Path, metavar="FILE", help="add each result to this file, a line of JSON each"
     )
     parser.add_argument(
+        "--resume", action="store_true", help="leave out the runs that --log has: a long attack in pieces"
+    )
+    parser.add_argument(
         "--publish",
         type=Path,
         nargs="+",

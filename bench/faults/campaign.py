@@ -39,10 +39,13 @@ def command(args: argparse.Namespace) -> int:
     seeds = range(args.seed, args.seed + args.seeds) if args.seeds else None
     if seeds is None and args.minutes is None:
         seeds = range(args.seed, args.seed + 1)
+    if args.resume and not args.log:
+        raise InputError("--resume: name the file with --log that the earlier runs are in")
+    done = read_logs([args.log]) if args.resume and args.log.exists() else []
     kept = (args.evidence or EVIDENCE).absolute()
     results: list[Result] = []
     began, at = time.monotonic(), commit()
-    for found in campaign(tasks(chosen, args.seed, seeds), kept, args.workers, args.minutes):
+    for found in campaign(left(tasks(chosen, args.seed, seeds), done), kept, args.workers, args.minutes):
         result = msgspec.structs.replace(found, commit=at)
         results.append(result)
         if args.log:
@@ -51,7 +54,7 @@ def command(args: argparse.Namespace) -> int:
         print(msgspec.json.encode(result).decode() if args.json else line(result), flush=True)
     if not args.json:
         print(conclusion(results, time.monotonic() - began))
-    return 0 if results and all(result.outcome == "held" for result in results) else 1
+    return 0 if (results or done) and all(result.outcome == "held" for result in results) else 1
 
 
 def read_logs(logs: Iterable[Path]) -> list[Result]:
@@ -84,6 +87,12 @@ def tasks(chosen: list[Kind], first: int, seeds: Iterable[int] | None) -> Iterat
     for seed in itertools.count(first) if seeds is None else seeds:
         for kind in chosen:
             yield Task(kind.name, seed)
+
+
+def left(to_do: Iterable[Task], done: Iterable[Result]) -> Iterator[Task]:
+    """The tasks that have no result yet."""
+    had = {(result.kind, result.seed) for result in done}
+    return (task for task in to_do if (task.kind, task.seed) not in had)
 
 
 def campaign(
