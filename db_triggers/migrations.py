@@ -45,11 +45,16 @@ def migrate(connection: psycopg.Connection) -> list[str]:
 
 
 def create_functions(connection: psycopg.Connection) -> None:
-    """Creates or replaces every function of db_triggers/functions."""
+    """Creates or replaces every function of db_triggers/functions, whose folders say what they are for."""
     # A function may be created before another one that it calls.
     connection.execute("set local check_function_bodies = off")
-    for path in sorted((FOLDER / "functions").glob("*.sql")):
+    for path in function_files():
         _run(connection, path)
+
+
+def function_files() -> list[Path]:
+    """The files of db_triggers/functions, one function each, by name."""
+    return sorted((FOLDER / "functions").rglob("*.sql"), key=lambda path: path.name)
 
 
 def _released() -> list[str]:

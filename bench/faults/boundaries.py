@@ -17,22 +17,22 @@ class Boundary(NamedTuple):
 
 BOUNDARIES = {
     # The drain, in the order of its steps.
-    "lock": Boundary("transform", "transform.outbox:Outbox.try_lock"),
-    "opening batches": Boundary("transform", "transform.outbox:Outbox.open_batches"),
+    "lock": Boundary("transform", "transform.source.outbox:Outbox.try_lock"),
+    "opening batches": Boundary("transform", "transform.source.outbox:Outbox.open_batches"),
     "delivering a batch": Boundary("transform", "transform.delivery:Delivery.take"),
-    "reading a batch": Boundary("transform", "transform.outbox:Outbox.read"),
+    "reading a batch": Boundary("transform", "transform.source.outbox:Outbox.read"),
     "routing": Boundary("transform", "transform.delivery:route_batch"),
     "PostgreSQL sink": Boundary("transform", "transform.sinks.postgres:PostgresSink.apply"),
     "PostgreSQL sink's token": Boundary("transform", "transform.sinks.postgres:PostgresSink._claim"),
     "PostgreSQL sink's rows": Boundary("transform", "transform.sinks.postgres:PostgresSink._write"),
     "S3 sink": Boundary("transform", "transform.sinks.s3:S3Sink.write"),
     "forwarding": Boundary("transform", "transform.sinks.forward:Forwarder.forward"),
-    "noting as forwarded": Boundary("transform", "transform.outbox:Outbox.mark_forwarded"),
-    "rotation": Boundary("transform", "transform.outbox:Outbox.rotate"),
-    "unlock": Boundary("transform", "transform.outbox:Outbox.unlock"),
-    "last look": Boundary("transform", "transform.outbox:Outbox.wait_for_commits"),
+    "noting as forwarded": Boundary("transform", "transform.source.outbox:Outbox.mark_forwarded"),
+    "rotation": Boundary("transform", "transform.source.outbox:Outbox.rotate"),
+    "unlock": Boundary("transform", "transform.source.outbox:Outbox.unlock"),
+    "last look": Boundary("transform", "transform.source.outbox:Outbox.wait_for_commits"),
     # The invocation that acknowledges.
-    "acknowledging": Boundary("transform", "transform.outbox:Outbox.mark_applied"),
+    "acknowledging": Boundary("transform", "transform.source.outbox:Outbox.mark_applied"),
     # The writer.
     "taking a batch": Boundary("writer", "redshift_writer.handler:RedshiftWriter.apply"),
     "connecting": Boundary("writer", "redshift_writer.connect:Sessions.get"),

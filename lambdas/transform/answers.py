@@ -12,7 +12,7 @@ from pgevents import log
 from pgevents.errors import InputError
 from pgevents.event import Version
 from pgevents.identity import BatchIdentity
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -16,11 +16,11 @@ from pgevents.config import Pipeline, RedshiftSink
 from pgevents.errors import SourceReplaced
 from pgevents.event import Version
 from pgevents.refusals import RefusedChanges
-from transform.captured import LedgerBatch
-from transform.dead_letters import without
 from transform.left_out import LeftOut
-from transform.outbox import Outbox
 from transform.routing import Routed, route_batch
+from transform.source.captured import LedgerBatch
+from transform.source.dead_letters import without
+from transform.source.outbox import Outbox
 
 BatchWriter = Callable[[Batch], object]
 """Takes a batch whole or raises; taking it again changes nothing."""

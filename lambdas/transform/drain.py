@@ -14,11 +14,11 @@ from types import MappingProxyType
 from pgevents import log
 from pgevents.config import Pipeline
 from pgevents.errors import SourceReplaced
-from transform.captured import LedgerBatch
 from transform.delivery import BatchWriter, Delivery, Drained
-from transform.epochs import NewestOf
-from transform.outbox import Outbox
-from transform.snapshots import CHUNK_ROWS
+from transform.source.captured import LedgerBatch
+from transform.source.epochs import NewestOf
+from transform.source.outbox import Outbox
+from transform.source.snapshots import CHUNK_ROWS
 
 __all__ = ["BatchWriter", "Drain", "Drained"]
 

@@ -19,14 +19,14 @@ from pgevents.settings import Connection, TransformSettings
 from transform.answers import Applied, Failed, Purged, Refused, Replaced, answer_of, note
 from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import BatchWriter, Drain, Drained
-from transform.epochs import NewestOf
 from transform.metrics import measure, write
-from transform.outbox import Outbox, translated
 from transform.purge import Horizon, PurgeSink, purge_sinks
 from transform.sinks.forward import Forwarder
 from transform.sinks.postgres import PostgresSink as PostgresWriter
 from transform.sinks.postgres_purge import purge
 from transform.sinks.s3 import S3Sink as S3Writer
+from transform.source.epochs import NewestOf
+from transform.source.outbox import Outbox, translated
 
 _MARGIN_SECONDS = float(os.environ.get("PGEVENTS_MARGIN_SECONDS", "10"))
 _OVERDUE_SECONDS = float(os.environ.get("PGEVENTS_OVERDUE_SECONDS", "90"))

@@ -6,7 +6,7 @@ from functools import partial
 from pgevents import log
 from pgevents.config import Pipeline, RedshiftSink
 from pgevents.errors import PgEventsError
-from transform.session import SourceSession
+from transform.source.session import SourceSession
 
 # Lambda keeps an event for hours, a queue for days; longer than that nothing old is delivered once more.
 TOMBSTONES_KEPT = "30 days"

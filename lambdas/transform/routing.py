@@ -19,8 +19,8 @@ from pgevents.errors import TerminalError
 from pgevents.event import ChangeEvent, EventType, Record, Row, Version
 from pgevents.transforms import transform_for
 from pgevents.values import decoder
-from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows, keys_of
-from transform.letters import letter_of
+from transform.source.captured import Dead, LedgerBatch, OutboxRow, TableRows, keys_of
+from transform.source.letters import letter_of
 from transform.targets import Effect, Target
 
 _EVENT_TYPES = {

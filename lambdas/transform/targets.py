@@ -9,7 +9,7 @@ from pgevents.config import Route
 from pgevents.errors import InputError, TerminalError
 from pgevents.event import Record
 from pgevents.values import to_text
-from transform.captured import TableRows
+from transform.source.captured import TableRows
 
 # Types in which one value has several texts: a row's key may change from 1.0 to 1.00 and still be the same.
 _INEXACT_TYPES = frozenset(("numeric", "real", "double precision"))

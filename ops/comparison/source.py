@@ -14,10 +14,10 @@ from pgevents.config import Pipeline, Route, Table
 from pgevents.errors import InputError
 from pgevents.event import EventType
 from pgevents.transforms import transform_for
-from transform import copy_text
-from transform.captured import OutboxRow, TableRows
 from transform.routing import TableRouter
 from transform.sinks.postgres_tables import UNSIZED
+from transform.source import copy_text
+from transform.source.captured import OutboxRow, TableRows
 
 PAGE_ROWS = 5_000
 PAGE_BYTES = 4 * 1024 * 1024

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import LiteralString, NamedTuple
 
-from db_triggers.migrations import FOLDER
+from db_triggers.migrations import function_files
 
 _FUNCTION = re.compile(r"create or replace function pgevents\.(\w+)\s*\(.*?\bas \$\$(.*?)\$\$;", re.DOTALL)
 
@@ -19,8 +19,9 @@ class Function(NamedTuple):
 @cache
 def released() -> tuple[Function, ...]:
     """Every function of this version of the project."""
-    files = sorted((FOLDER / "functions").glob("*.sql"))
-    found = (match for path in files for match in _FUNCTION.findall(path.read_text(encoding="utf-8")))
+    found = (
+        match for path in function_files() for match in _FUNCTION.findall(path.read_text(encoding="utf-8"))
+    )
     return tuple(Function(name, body) for name, body in found)
 
 

@@ -7,7 +7,7 @@ from ops.plan.difference import Difference
 from pgevents.batch import TableChanges
 from pgevents.config import Pipeline, RedshiftSink, Route
 from pgevents.errors import InputError
-from transform.captured import TableRows
+from transform.source.captured import TableRows
 from transform.targets import Target
 
 Shapes = Mapping[str, Columns]

@@ -5,6 +5,7 @@ docs/reference/promises.md is made from this list.
 
 from typing import NamedTuple
 
+from local.programs.environment import PROJECT
 from tests.faults.mutations.bed import Replacement
 
 
@@ -25,11 +26,12 @@ def _in(path: str, *texts: tuple[str, str]) -> tuple[Replacement, ...]:
 
 
 def _sql(name: str, *texts: tuple[str, str]) -> tuple[Replacement, ...]:
-    return _in(f"db_triggers/functions/{name}.sql", *texts)
+    [path] = (PROJECT / "db_triggers" / "functions").rglob(f"{name}.sql")
+    return _in(str(path.relative_to(PROJECT)), *texts)
 
 
 _DELIVERY = "lambdas/transform/delivery.py"
-_LEDGER = "lambdas/transform/ledger.py"
+_LEDGER = "lambdas/transform/source/ledger.py"
 _DRAIN = "lambdas/transform/drain.py"
 _MERGE = "lambdas/redshift_writer/merge.py"
 _POSTGRES = "lambdas/transform/sinks/postgres.py"
@@ -103,7 +105,7 @@ MUTANTS = (
     ),
     Mutant(
         1, "the last look waits for nobody", "silenced by the last look", frozenset({"stuck"}),
-        _in("lambdas/transform/last_look.py",
+        _in("lambdas/transform/source/last_look.py",
             ("        left = noted = self._committing()\n", "        left = noted = self._committing()[:0]\n")),
     ),
     Mutant(
@@ -217,7 +219,7 @@ MUTANTS = (
     ),
     Mutant(
         7, "a replay sends nothing", "poison", frozenset({"lost", "differs"}),
-        _in("lambdas/transform/batch_reader.py", ("            return self.letters(batch)\n", "            return []\n")),
+        _in("lambdas/transform/source/batch_reader.py", ("            return self.letters(batch)\n", "            return []\n")),
     ),
     # 8. Nothing is silently truncated, rounded, dropped or coerced.
     Mutant(

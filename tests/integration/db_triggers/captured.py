@@ -17,10 +17,10 @@ from pgevents.batch import Batch, Values
 from pgevents.config import Doorbell, Pipeline, PostgresSink, Route, Source, Table
 from pgevents.config import Drain as DrainSettings
 from pgevents.settings import Connection
-from transform import copy_text
 from transform.connections import SOURCE_SESSION, Connections
 from transform.drain import Drain, Drained
-from transform.outbox import LedgerBatch, Outbox, TableRows
+from transform.source import copy_text
+from transform.source.outbox import LedgerBatch, Outbox, TableRows
 
 NAME = "shop"
 WAKE = Wake("transform", "eu-west-1")

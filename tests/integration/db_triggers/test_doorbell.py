@@ -17,7 +17,7 @@ from local import aws_extensions
 from tests.integration.db_triggers.captured import NAME, Captured
 from transform.connections import SOURCE_SESSION
 from transform.drain import Drain
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 FREEZES = """
 import sys, time, psycopg

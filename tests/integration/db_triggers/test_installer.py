@@ -1,5 +1,6 @@
 """Installing is one transaction that can be repeated, run at once from many places, and undone."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -230,9 +231,7 @@ def test_a_table_too_wide_for_one_row_of_the_outbox_is_captured_whole(captured: 
 
 def copied(folder: Path) -> Path:
     for name in ("migrations", "functions"):
-        (folder / name).mkdir()
-        for path in (migrations.FOLDER / name).glob("*.sql"):
-            (folder / name / path.name).write_bytes(path.read_bytes())
+        shutil.copytree(migrations.FOLDER / name, folder / name)
     return folder
 
 

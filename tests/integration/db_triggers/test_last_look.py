@@ -14,8 +14,8 @@ import pytest
 from local.postgres import PostgresServer
 from tests.integration.db_triggers.captured import NAME, Captured
 from tests.integration.db_triggers.conftest import slow
-from transform.last_look import Committing
-from transform.outbox import Outbox
+from transform.source.last_look import Committing
+from transform.source.outbox import Outbox
 
 RING_WITHOUT_ITS_LOCK = """
 create or replace function pgevents.ring() returns trigger language plpgsql security definer as $$

@@ -10,7 +10,7 @@ import pytest
 
 from pgevents.config import Table
 from tests.integration.db_triggers.captured import NAME, Captured
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 Step = Callable[[Captured], None]
 

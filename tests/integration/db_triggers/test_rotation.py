@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.db_triggers.captured import Captured
 from tests.integration.db_triggers.conftest import slow
-from transform import outbox as transform_outbox
+from transform.source import outbox as transform_outbox
 
 EVERYTHING = 1
 

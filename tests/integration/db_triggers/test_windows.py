@@ -11,7 +11,7 @@ import pytest
 from local.postgres import PostgresServer
 from tests.integration.db_triggers.captured import Captured
 from tests.integration.db_triggers.conftest import slow
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from ops import backfill, cli
 from tests.integration.db_triggers.captured import NAME, Captured
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -24,8 +24,8 @@ from ops.reconcile.selection import since_of, time_of
 from pgevents.batch import Batch
 from pgevents.config import Pipeline
 from transform.drain import Drain
-from transform.outbox import Outbox
 from transform.sinks.postgres import PostgresSink as PostgresWriter
+from transform.source.outbox import Outbox
 
 
 class Pair(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, S3Sink
 from tests.integration.db_triggers.captured import NAME, Captured
 from transform.drain import BatchWriter, Drain, Drained
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 TABLE = f"{NAME}.public.account"
 

@@ -10,11 +10,11 @@ from psycopg import sql
 
 from pgevents.batch import Batch, Values
 from tests.integration.db_triggers.captured import Captured, Row, no_warehouse
-from transform import copy_text
 from transform.connections import SOURCE_SESSION
 from transform.drain import Drain, Drained
-from transform.outbox import Outbox
 from transform.sinks.postgres import PostgresSink
+from transform.source import copy_text
+from transform.source.outbox import Outbox
 
 SCHEMA = "replica"
 # A test may look away for longer than a Lambda may.

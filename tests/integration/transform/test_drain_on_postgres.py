@@ -13,9 +13,9 @@ from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route
 from tests.integration.db_triggers.captured import NAME, Captured
-from transform import outbox as transform_outbox
 from transform.drain import Drain, Drained
-from transform.outbox import Outbox
+from transform.source import outbox as transform_outbox
+from transform.source.outbox import Outbox
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from pgevents.config import Table
 from pgevents.errors import PgEventsError, TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
-from transform.outbox import LedgerBatch, Outbox, TableRows, translated
+from transform.source.outbox import LedgerBatch, Outbox, TableRows, translated
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import threading
 import time
 
 import pytest
+from tests.integration.transform.source.letters import Shop
 
 from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.errors import TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
-from tests.integration.transform.letters import Shop
 from transform import drain as drain_module
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 
 def pause(shop: Shop, what: str) -> None:

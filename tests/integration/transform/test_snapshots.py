@@ -16,8 +16,8 @@ from pgevents.config import Table
 from tests.integration.db_triggers.conftest import slow
 from tests.integration.transform.replicated import Replicated
 from transform import drain as transform_drain
-from transform import snapshots as transform_snapshots
-from transform.outbox import Outbox
+from transform.source import snapshots as transform_snapshots
+from transform.source.outbox import Outbox
 
 TABLES = """
 create table account (id int primary key, n int not null default 0);

@@ -8,7 +8,7 @@ import pytest
 from pgevents.identity import BatchIdentity
 from tests.integration.db_triggers.captured import Captured
 from transform.answers import Applied, Failed, Refused, RefusedChange, Replaced, note
-from transform.captured import LedgerBatch
+from transform.source.captured import LedgerBatch
 
 SECOND = timedelta(seconds=1)
 

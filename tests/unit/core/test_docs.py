@@ -27,8 +27,8 @@ from pgevents.config import (
 )
 from pgevents.config import checks as config_checks
 from pgevents.errors import InputError
-from transform.outbox import LedgerBatch, OutboxRow, TableRows
 from transform.routing import Routed, route_batch
+from transform.source.outbox import LedgerBatch, OutboxRow, TableRows
 
 DOCS = Path(__file__).parents[3] / "docs"
 REFERENCE = (DOCS / "reference" / "pipeline.md").read_text(encoding="utf-8")

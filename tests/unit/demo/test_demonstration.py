@@ -20,8 +20,8 @@ from pgevents.batch import Batch
 from pgevents.config import Pipeline, PostgresSink, Route, Source, Table
 from pgevents.errors import TransientError
 from transform.drain import Drain
-from transform.outbox import Outbox
 from transform.sinks.postgres import PostgresSink as PostgresWriter
+from transform.source.outbox import Outbox
 
 # The columns that the transforms add, as the project's own pipeline.toml declares them.
 PIPELINE = Pipeline(

@@ -24,7 +24,7 @@ def test_they_are_installed_again_when_the_sql_changes(templates: Templates, tmp
     changed = tmp_path / "db_triggers"
     shutil.copytree(command_line.PROJECT / "db_triggers", changed)
     assert sql_hash(changed) == now
-    with (changed / "functions" / "wake_drain.sql").open("a") as file:
+    with (changed / "functions" / "doorbell" / "wake_drain.sql").open("a") as file:
         file.write("-- one more line\n")
     assert sql_hash(changed) != now
 

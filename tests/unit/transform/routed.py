@@ -8,8 +8,8 @@ import msgspec
 from pgevents import Version
 from pgevents.batch import Change
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, Sink, Source, Table
-from transform.outbox import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.routing import DeadKeys, Routed, route_batch
+from transform.source.outbox import Dead, LedgerBatch, OutboxRow, TableRows
 
 TABLE = "accounts.public.account"
 EPOCH = 3

@@ -16,7 +16,7 @@ from pgevents.refusals import Refusal, RefusedChanges
 from transform import drain as drain_module
 from transform import left_out
 from transform.drain import Drain, Drained
-from transform.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
+from transform.source.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
 
 TABLE = "accounts.public.account"
 OPENED = datetime(2026, 11, 22, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from db_triggers.installer import Wake, install
 from pgevents.config import Source, Table
 from transform.metrics import Figures, measure, write
-from transform.outbox import Outbox
+from transform.source.outbox import Outbox
 
 SOURCE = Source(tables=(Table("public.account"),), doorbell="schedule")
 

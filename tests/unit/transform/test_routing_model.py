@@ -18,7 +18,7 @@ from tests.unit.transform.routed import (
     snapshot,
     update,
 )
-from transform.outbox import OutboxRow
+from transform.source.outbox import OutboxRow
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 

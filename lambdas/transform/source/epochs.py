@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pgevents import log
 from pgevents.errors import PgEventsError, SourceReplaced
 from pgevents.identity import BatchIdentity
-from transform.session import SourceSession
+from transform.source.session import SourceSession
 
 NewestOf = Callable[[str], BatchIdentity | None]
 """The newest batch of a source that a sink holds, by the source's name."""

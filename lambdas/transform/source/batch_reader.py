@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from pgevents.errors import PgEventsError
-from transform import copy_text
-from transform.captured import LedgerBatch, OutboxRow, TableRows
-from transform.dead_letters import DeadLetters
+from transform.source import copy_text
+from transform.source.captured import LedgerBatch, OutboxRow, TableRows
+from transform.source.dead_letters import DeadLetters
 
 _OWN_FIELDS = 4
 

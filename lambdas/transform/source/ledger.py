@@ -6,8 +6,8 @@ docs/reference/ledger.md explains the states.
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from transform.captured import LedgerBatch
-from transform.session import SourceSession
+from transform.source.captured import LedgerBatch
+from transform.source.session import SourceSession
 
 
 class Ledger(SourceSession):

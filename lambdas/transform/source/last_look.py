@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from transform.session import SourceSession
+from transform.source.session import SourceSession
 
 _PREPARED_SECONDS = 3.0
 _RUNNING_SECONDS = 30.0

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from pgevents.batch import Values
-from transform.captured import Dead, LedgerBatch, TableRows, keys_of
-from transform.letters import tables_of
-from transform.session import SourceSession
+from transform.source.captured import Dead, LedgerBatch, TableRows, keys_of
+from transform.source.letters import tables_of
+from transform.source.session import SourceSession
 
 DeadKeys = dict[tuple[str, Values], int]
 

@@ -6,7 +6,7 @@ import msgspec
 
 from pgevents.batch import Values
 from pgevents.event import EventType
-from transform.captured import OutboxRow, TableRows
+from transform.source.captured import OutboxRow, TableRows
 
 OPERATIONS = {
     EventType.INSERT: "I",

@@ -5,14 +5,14 @@ import time
 import psycopg
 
 from pgevents.config import BATCH_BYTES
-from transform.batch_reader import BatchReader
-from transform.captured import Dead, LedgerBatch, OutboxRow, TableRows
-from transform.dead_letters import DeadLetters
-from transform.epochs import Epochs
-from transform.last_look import LastLook
-from transform.ledger import Ledger
-from transform.session import translated
-from transform.snapshots import Snapshots
+from transform.source.batch_reader import BatchReader
+from transform.source.captured import Dead, LedgerBatch, OutboxRow, TableRows
+from transform.source.dead_letters import DeadLetters
+from transform.source.epochs import Epochs
+from transform.source.last_look import LastLook
+from transform.source.ledger import Ledger
+from transform.source.session import translated
+from transform.source.snapshots import Snapshots
 
 __all__ = ["Dead", "LedgerBatch", "Outbox", "OutboxRow", "TableRows", "translated"]
 

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 
 from pgevents import log
-from transform.session import SourceSession
+from transform.source.session import SourceSession
 
 CHUNK_ROWS = 5_000
 _PATIENCE_SECONDS = 2.0
