@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.integration.transform.source.letters import Shop
 
 from ops import cli, pauses
 from ops.console.server import read_overview
@@ -15,6 +14,7 @@ from pgevents import transforms
 from pgevents.config import load
 from pgevents.errors import InputError, TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.transform.letters import Shop
 from transform.source.outbox import Outbox
 
 Run = Callable[..., tuple[int, str, str]]

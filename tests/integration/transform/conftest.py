@@ -2,10 +2,10 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.integration.transform.source.letters import Shop
 
 from pgevents import transforms
 from tests.integration.db_triggers.captured import Captured
+from tests.integration.transform.letters import Shop
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,13 @@ import time
 import tracemalloc
 
 import pytest
-from tests.integration.transform.source.letters import Letter, Shop
 
 from db_triggers import migrations
 from db_triggers.installer import Wake, install
 from pgevents.config import Source, Table
 from pgevents.event import Version
 from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.transform.letters import Letter, Shop
 from transform.source.captured import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.source.outbox import Outbox
 

@@ -4,9 +4,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.transform.source.letters import Shop
 
 from tests.integration.db_triggers.captured import Captured
+from tests.integration.transform.letters import Shop
 from transform.source.outbox import LedgerBatch
 
 

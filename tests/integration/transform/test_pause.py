@@ -4,12 +4,12 @@ import threading
 import time
 
 import pytest
-from tests.integration.transform.source.letters import Shop
 
 from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.errors import TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.transform.letters import Shop
 from transform import drain as drain_module
 from transform.source.outbox import Outbox
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.integration.transform.source.letters import Letter, Shop
 
 from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.errors import TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.transform.letters import Letter, Shop
 from tests.integration.transform.test_drain_on_postgres import Failing, Interruption
 from transform.sinks.postgres import PostgresSink
 from transform.source.captured import LedgerBatch
