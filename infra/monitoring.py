@@ -23,6 +23,7 @@ from pgevents.config import Pipeline as Description
 _MINUTE = cdk.Duration.minutes(1)
 _ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _FINE = cloudwatch.TreatMissingData.NOT_BREACHING
+_RUNBOOK = "docs/how-to/answer-an-alarm.md"
 
 
 class Monitoring(cdk.Stack):
@@ -84,7 +85,7 @@ class Monitoring(cdk.Stack):
                 "Doorbell": (_increase(self._ledger("DoorbellsFailed", source), source), 0),
             }
             for name, (metric, limit) in watched.items():
-                yield self._alarm(f"{construct_id(source)}{name}", metric, limit, minutes=5, of=3)
+                yield self._alarm(construct_id(source), name, metric, limit, minutes=5, of=3)
             yield self._silence(source)
 
     def _silence(self, source: str) -> cloudwatch.Alarm:
@@ -93,7 +94,8 @@ class Monitoring(cdk.Stack):
         return cloudwatch.Alarm(
             self,
             f"{construct_id(source)}Silence",
-            alarm_description=f"pgevents: nothing of {source} was applied for {minutes} minutes",
+            alarm_description=f"pgevents: nothing of {source} was applied for {minutes} minutes: "
+            f"{_RUNBOOK}#silence",
             metric=self._ledger("EventsApplied", source, "sum").with_(period=cdk.Duration.minutes(minutes)),
             threshold=0,
             comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -104,14 +106,15 @@ class Monitoring(cdk.Stack):
     def _function_alarms(self) -> Iterator[cloudwatch.Alarm]:
         for name, made in self._functions().items():
             function = made.function
-            yield self._alarm(f"{name}Errors", function.metric_errors(period=_MINUTE, statistic="sum"), 0)
+            yield self._alarm(name, "Errors", function.metric_errors(period=_MINUTE, statistic="sum"), 0)
             yield self._alarm(
-                f"{name}Throttles",
+                name,
+                "Throttles",
                 function.metric_throttles(period=_MINUTE, statistic="sum"),
                 100,
                 minutes=15,
             )
-        yield self._alarm("WriterConflicts", self._conflicts, self._thresholds.writer_retries, minutes=5)
+        yield self._alarm("Writer", "Conflicts", self._conflicts, self._thresholds.writer_retries, minutes=5)
 
     def _functions(self) -> dict[str, PipelineFunction]:
         return {"Transform": self._pipeline.transform, "Writer": self._pipeline.writer}
@@ -120,15 +123,23 @@ class Monitoring(cdk.Stack):
         waiting = self._pipeline.dead_letters.metric_approximate_number_of_messages_visible(
             period=_MINUTE, statistic="max"
         )
-        return self._alarm("DeadLetterQueue", waiting, 0)
+        return self._alarm("DeadLetter", "Queue", waiting, 0)
 
     def _alarm(
-        self, id: str, metric: cloudwatch.IMetric, limit: float, minutes: int = 1, of: int | None = None
+        self,
+        of_what: str,
+        question: str,
+        metric: cloudwatch.IMetric,
+        limit: float,
+        minutes: int = 1,
+        of: int | None = None,
     ) -> cloudwatch.Alarm:
+        """An alarm whose description says where in the runbook its question is answered."""
         return cloudwatch.Alarm(
             self,
-            id,
-            alarm_description=f"pgevents: {id} above {limit:g}; see the dashboard {self._names.dashboard}",
+            f"{of_what}{question}",
+            alarm_description=f"pgevents: {of_what} {question} above {limit:g}; dashboard "
+            f"{self._names.dashboard}; {_RUNBOOK}#{question.lower()}",
             metric=metric,
             threshold=limit,
             comparison_operator=_ABOVE,

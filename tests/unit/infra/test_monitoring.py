@@ -1,9 +1,11 @@
 """The dashboard and the alarms: what operators ask first."""
 
 import json
+import re
 
 import msgspec
 
+from local.programs.environment import PROJECT
 from tests.unit.infra.conftest import Templates
 from transform.metrics import Figures
 
@@ -37,6 +39,18 @@ def test_every_alarm_tells_the_topic(templates: Templates) -> None:
     [topic] = templates.resources("AWS::SNS::Topic")
     for alarm in templates.properties("AWS::CloudWatch::Alarm"):
         assert alarm["AlarmActions"] == [{"Ref": topic.split("/")[1]}]
+
+
+def test_every_alarm_names_its_place_in_the_runbook_and_every_place_has_an_alarm(
+    templates: Templates,
+) -> None:
+    described = [alarm["AlarmDescription"] for alarm in templates.properties("AWS::CloudWatch::Alarm")]
+    places = [re.search(r"(docs/how-to/[a-z-]+\.md)#([a-z]+)$", text) for text in described]
+    assert None not in places
+    named = {(place[1], place[2]) for place in places if place}
+    [runbook] = {path for path, _ in named}
+    headings = re.findall(r"^## (\w+)", (PROJECT / runbook).read_text(encoding="utf-8"), re.MULTILINE)
+    assert {heading.lower() for heading in headings} == {anchor for _, anchor in named}
 
 
 def test_the_dashboard_shows_lag_at_both_percentiles_and_everything_that_an_alarm_watches(
