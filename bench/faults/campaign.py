@@ -17,9 +17,10 @@ import msgspec
 
 from bench.faults.kind import Kind
 from bench.faults.kinds import KINDS
-from bench.faults.report import commit, publish
+from bench.faults.report import publish
 from bench.faults.result import Result
 from bench.faults.worker import Task
+from bench.measure.facts import commit
 from local.programs.environment import PROJECT, environment
 from pgevents.errors import InputError, PgEventsError
 

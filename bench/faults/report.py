@@ -1,6 +1,5 @@
 """The table of what was attacked and what came of it, made of the results of real runs and nothing else."""
 
-import subprocess
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -9,13 +8,13 @@ import msgspec
 
 from bench.faults.kinds import KINDS
 from bench.faults.result import Harm, Result
+from bench.measure.publishing import within
 from local.programs.environment import PROJECT
 from pgevents.errors import InputError
 
 RESULTS = PROJECT / "bench" / "faults" / "results.json"
 REFERENCE = PROJECT / "docs" / "reference" / "faults.md"
 README = PROJECT / "README.md"
-BEGIN, END = "<!-- bench faults: begin -->", "<!-- bench faults: end -->"
 
 
 class Tally(msgspec.Struct):
@@ -44,7 +43,7 @@ def publish(results: list[Result]) -> None:
     campaign = summed(results)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(campaign), indent=1) + b"\n")
     REFERENCE.write_text(reference(campaign))
-    README.write_text(within(README.read_text(), table(campaign)))
+    README.write_text(within(README.read_text(), "faults", table(campaign)))
 
 
 def summed(results: list[Result]) -> Campaign:
@@ -110,13 +109,6 @@ def reference(campaign: Campaign) -> str:
     return "\n".join(lines) + "\n"
 
 
-def within(text: str, new: str) -> str:
-    """A text with what stands between its two marks replaced; without marks as it was."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{new}\n{END}{after}" if begin and end else text
-
-
 def _row(name: str, tallies: list[Tally]) -> str:
     runs = sum(tally.runs for tally in tallies)
     changes = sum(tally.changes for tally in tallies)
@@ -139,13 +131,6 @@ def _harms(tallies: list[Tally]) -> str:
         sum(harm.stuck + harm.refused for harm in harms),
     )
     return " | ".join(f"{figure:,}" if figure == 0 else f"**{figure:,}**" for figure in figures)
-
-
-def commit() -> str:
-    """The commit that this project is at, as git abbreviates it."""
-    asked = ["git", "-C", str(PROJECT), "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
 
 
 def read(path: Path = RESULTS) -> Campaign:
