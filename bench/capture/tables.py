@@ -1,0 +1,58 @@
+"""The source table of the benches, of twelve mixed columns, and its transactions of a single row each."""
+
+TABLE = "public.account"
+KNOWN = 20_000
+"""Rows that are there from the beginning and stay: keys 1 to KNOWN."""
+
+SCHEMA = """
+create table public.account (
+    account_id bigint constraint account_pkey primary key,
+    operator_id uuid not null,
+    organisation text not null,
+    email varchar(120) not null,
+    country char(2) not null,
+    balance numeric(14, 2) not null,
+    logins integer not null,
+    active boolean not null,
+    roots text[] not null,
+    settings jsonb not null,
+    opened_on date not null,
+    changed_at timestamptz not null
+) with (fillfactor = 80);
+"""
+
+_ROWS = """
+select
+    {key}, gen_random_uuid(), 'Organisation number ' || {key}, 'someone.' || {key} || '@example.org', 'CH',
+    mod({key}, 100000) / 7.0, 0, true, array['one root', 'another root'],
+    jsonb_build_object('theme', 'dark', 'pages', mod({key}, 50), 'mails', jsonb_build_array('a', 'b')),
+    date '2020-01-01' + mod({key}, 2000)::integer, clock_timestamp()
+"""
+
+FILL = f"insert into public.account {_ROWS.format(key='g')} from generate_series(1, {KNOWN}::bigint) as g"
+INSERT = f"insert into public.account {_ROWS.format(key='k')} from (values ({{key}}::bigint)) as v (k)"
+UPDATE = (
+    "update public.account set balance = balance + 1.25, logins = logins + 1, changed_at = clock_timestamp()"
+    " where account_id = {key}"
+)
+DELETE = "delete from public.account where account_id = {key}"
+
+TRANSACTIONS = 4
+"""In one run of the script: an insertion, two updates, a deletion, each a transaction of its own."""
+
+
+def script() -> str:
+    """The transactions for pgbench. Each client inserts keys of its own, and updates those that all know."""
+    return "\n".join(
+        (
+            r"\set n :n + 1",
+            r"\set own (:client_id + 1) * 1000000000 + :n",
+            rf"\set one random(1, {KNOWN})",
+            rf"\set other random(1, {KNOWN})",
+            INSERT.format(key=":own") + ";",
+            UPDATE.format(key=":one") + ";",
+            UPDATE.format(key=":other") + ";",
+            DELETE.format(key=":own") + ";",
+            "",
+        )
+    )
