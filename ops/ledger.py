@@ -60,6 +60,11 @@ def unapplied(connection: psycopg.Connection, seen: str) -> int:
     return int(str(_value(connection, "select pgevents.unapplied_events(%s::pg_snapshot)", (seen,))))
 
 
+def unsent(connection: psycopg.Connection) -> int:
+    """How many requests for rows that capture itself has made are not finished."""
+    return int(str(_value(connection, _UNSENT)))
+
+
 def dead_letters(connection: psycopg.Connection) -> int:
     """How many events wait in the dead-letter store; those that are being sent again are unapplied."""
     return int(str(_value(connection, _DEAD_LETTERS)))
@@ -86,6 +91,12 @@ def _value(connection: psycopg.Connection, query: str, parameters: tuple[object,
     row = connection.execute(query, parameters).fetchone()
     return row[0] if row else None
 
+
+# They are a part of what a committed TRUNCATE does.
+_UNSENT = """
+select count(*) from pgevents.snapshot_request as r
+where r.state in ('waiting', 'running') and r.reason = pgevents.old_snapshot_reason()
+"""
 
 _DEAD_LETTERS = """
 select count(*) from pgevents.dead_letter as l where l.resolved_at is null and l.replay_batch_id is null

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import msgspec
+import psycopg
 
 from ops import ledger
 from ops.endpoints import connect
@@ -34,12 +35,10 @@ def wait_until_applied(
     """
     connections = {name: connect(name, dsn) for name, dsn in sources.items()}
     try:
-        seen = {name: ledger.snapshot(name, connection) for name, connection in connections.items()}
+        committed = [_Committed(name, connection) for name, connection in connections.items()]
         until = time.monotonic() + seconds
         while True:
-            left = {
-                name: ledger.unapplied(connection, seen[name]) for name, connection in connections.items()
-            }
+            left = {each.source: each.left() for each in committed}
             progress(sum(left.values()))
             if not any(left.values()) or time.monotonic() >= until:
                 dead = {name: ledger.dead_letters(connection) for name, connection in connections.items()}
@@ -48,3 +47,20 @@ def wait_until_applied(
     finally:
         for connection in connections.values():
             connection.close()
+
+
+class _Committed:
+    """What has committed in a source. What capture has sent again for it comes later, and belongs to it."""
+
+    def __init__(self, source: str, connection: psycopg.Connection) -> None:
+        self.source = source
+        self._connection = connection
+        self._seen = ledger.snapshot(source, connection)
+        self._unsent = ledger.unsent(connection)
+
+    def left(self) -> int:
+        """How many events, and requests of capture, are not done with."""
+        if self._unsent and not (unsent := ledger.unsent(self._connection)):
+            self._seen = ledger.snapshot(self.source, self._connection)
+            self._unsent = unsent
+        return ledger.unapplied(self._connection, self._seen) + self._unsent

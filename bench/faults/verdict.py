@@ -56,7 +56,7 @@ def judge(arena: Arena, record: Record, since: dict[str, int], witness: Witness)
     verdict = Verdict()
     for source, dsn in arena.dsns.items():
         with arena.sql(dsn) as connection:
-            changes = record.sources[source].total() if witness != "rows" else 0
+            changes = record.sources[source].least_events() if witness != "rows" else 0
             _judge_ledger(verdict, source, connection, since[source], changes)
     # Rows that have not come yet are no news where events are stuck.
     if not verdict.harm and witness != "rows":

@@ -1,12 +1,13 @@
 """The generator's own record of what has committed, read when the writers have ended."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
 
-from bench.faults.traffic.tables import TABLES, TrafficTable
+from bench.faults.traffic.tables import TABLES, TrafficTable, partition_of
 from bench.faults.traffic.writer import Written
 
 Key = tuple[str, ...]
@@ -31,13 +32,15 @@ class SourceRecord(msgspec.Struct, frozen=True):
     """What has committed in one source: the transactions, and by table the changes, in each row's own order.
 
     `acknowledged` are those that a writer was told of, `rolled_back` those that it knows to have ended
-    without effect.
+    without effect. `resent` are tables of which a partition was truncated by a transaction whose snapshot may
+    not have shown every row of it: capture cannot know these rows, and has the whole table sent again.
     """
 
     committed: frozenset[str]
     acknowledged: frozenset[str]
     rolled_back: frozenset[str]
     changes: dict[str, list[RowChange]]
+    resent: frozenset[str] = frozenset()
 
     def counts(self) -> dict[str, Counter[str]]:
         """The row changes of each table by operation: INSERT, UPDATE, DELETE, TRUNCATE."""
@@ -46,6 +49,11 @@ class SourceRecord(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """The number of row changes, a TRUNCATE being one."""
         return sum(map(len, self.changes.values()))
+
+    def least_events(self) -> int:
+        """So many events capture must have written: rows that it could not see had no deletions."""
+        unseen = sum(change.op == "D" for table in self.resent for change in self.changes[table])
+        return self.total() - unseen
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -73,11 +81,13 @@ def read_source(connection: psycopg.Connection[Any], written: list[Written]) -> 
         connection.execute("set transaction isolation level repeatable read, read only")
         committed = frozenset(str(tx) for (tx,) in connection.execute("select tx from public.journal"))
         changes = {table.name: _changes(connection, table) for table in TABLES}
+        resent = frozenset(str(table) for (table,) in connection.execute(_RESENT))
     return SourceRecord(
         committed,
         frozenset().union(*(each.committed for each in written)),
         frozenset().union(*(each.rolled_back for each in written)),
         changes,
+        resent,
     )
 
 
@@ -87,6 +97,7 @@ def operation(change: RowChange) -> str:
 
 
 _OPERATIONS = {"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
+_RESENT = "select distinct relation from traffic.change where op = 'P' and after <> '{read committed}'"
 
 
 def _changes(connection: psycopg.Connection[Any], table: TrafficTable) -> list[RowChange]:
@@ -96,8 +107,31 @@ def _changes(connection: psycopg.Connection[Any], table: TrafficTable) -> list[R
         (table.name,),
     )
     return _with_moves(
-        [RowChange(op, tx, _key(before), _key(after), life, n) for op, tx, before, after, life, n in rows]
+        _with_truncated_parts(
+            RowChange(op, tx, _key(before), _key(after), life, n) for op, tx, before, after, life, n in rows
+        )
     )
+
+
+def _with_truncated_parts(changes: Iterable[RowChange]) -> list[RowChange]:
+    """The rows of a truncated partition: all that were there, whatever the transaction could see of them."""
+    living: dict[Key, RowChange] = {}
+    written: list[RowChange] = []
+    for each in changes:
+        if each.op == "P":
+            taken = [last for key, last in living.items() if each.before == (partition_of(key),)]
+            written += [last._replace(op="D", tx=each.tx, before=last.after, after=None) for last in taken]
+            for last in taken:
+                del living[last.after or ()]
+            continue
+        written.append(each)
+        if each.op == "T":
+            living.clear()
+        if each.before is not None:
+            living.pop(each.before, None)
+        if each.after is not None:
+            living[each.after] = each
+    return written
 
 
 def _with_moves(changes: list[RowChange]) -> list[RowChange]:

@@ -16,7 +16,8 @@ create table traffic.change (
 );
 
 comment on table traffic.change is 'Every row change of the traffic, in an order that is right for each row.';
-comment on column traffic.change.op is 'I, U, D, or T for a TRUNCATE, which is one change.';
+comment on column traffic.change.op is 'I, U, D, or T for a TRUNCATE, which is one change.'
+' P is a note of the TRUNCATE of a partition, before it: before is the partition, after how the transaction is isolated.';
 comment on column traffic.change.before is 'The row''s key before the change; after, the one after it.';
 comment on column traffic.change.life is 'Names a row from its insertion to its deletion, whatever key it has.';
 comment on column traffic.change.n is 'Counts the versions of a life: 0 as inserted, one more by each update.';

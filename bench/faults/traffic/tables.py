@@ -66,6 +66,14 @@ alter table public.{table} enable always trigger z_truncate;
 """
 
 
+def partition_of(key: tuple[str, ...]) -> str:
+    """The partition of public.visit that a key of it lies in."""
+    number, region = key
+    if region == "south":
+        return "visit_south_low" if int(number) < 20 else "visit_south_high"
+    return "visit_north" if region == "north" else "visit_other"
+
+
 def schema() -> str:
     """The tables and the record's triggers as one script, for `local/databases/SOURCE.sql`."""
     parts = [(_HERE / name).read_text() for name in ("record.sql", "tables.sql")]

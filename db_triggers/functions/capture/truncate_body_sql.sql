@@ -34,8 +34,9 @@ begin
         when 'TRUNCATE_PART' then format(
             'begin if coalesce(pg_catalog.current_setting(%L, true), '''') operator(pg_catalog.<>) ''all'''
             ' then execute pg_catalog.format(%L, pg_catalog.pg_sequence_last_value(''pgevents.outbox_half''),'
-            ' tg_relid::pg_catalog.regclass); end if; return null; end',
-            note, take_part
+            ' tg_relid::pg_catalog.regclass); perform pgevents.baseline_behind_snapshot(%s, tg_relid);'
+            ' end if; return null; end',
+            note, take_part, captured.table_id
         )
     end;
 end

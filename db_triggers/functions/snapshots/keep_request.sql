@@ -14,6 +14,11 @@ begin
     end if;
     if request.state = 'running' then
         if request.kind = 'baseline' and request.floor_seq is null then
+            -- It answers all that baseline_behind_snapshot has asked for: what those are about has committed
+            -- and has smaller numbers than the floor. Nobody waits for them by their own.
+            delete from pgevents.snapshot_request as r
+            where r.table_id = request.table_id and r.state = 'waiting' and r.request_id <> request.request_id
+                and r.reason = pgevents.old_snapshot_reason();
             request.floor_seq := nextval('pgevents.event_seq');
         end if;
         request.chunk := array(

@@ -16,6 +16,7 @@ begin
         pgevents.column_list(shape, case op when 'S' then 'a%1$s' else 'b%1$s' end), op,
         pgevents.values_sql(captured, 'r', '%1$s', true), part
     );
+    perform pgevents.baseline_behind_snapshot(captured.table_id, part);
 end
 $$;
 

@@ -74,9 +74,9 @@ class Hand:
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg.connect(dsn, autocommit=True)
 
-    def begin(self, name: str) -> None:
-        """Begins a transaction, which has its number from here on."""
-        self._connection.execute("begin")
+    def begin(self, name: str, isolation: str = "read committed") -> None:
+        """Begins a transaction, which has its number, and its snapshot where it keeps one, from here on."""
+        self._connection.execute(f"begin isolation level {isolation}".encode())
         self._connection.execute("select set_config('traffic.tx', %s, true)", (name,))
         self._connection.execute("insert into journal (tx, writer, number) values (%s, 0, 0)", (name,))
 
@@ -93,6 +93,11 @@ class Hand:
     def close(self) -> None:
         """Rolls back what is open."""
         self._connection.close()
+
+
+_UNSENT = """
+select exists (select from pgevents.snapshot_request where state in ('waiting', 'running'))
+"""
 
 
 class Run:
@@ -231,7 +236,7 @@ class Run:
 
     def _at_rest(self) -> bool:
         # In two queries: what was opened as a batch before the first one is visible in the second.
-        if self.execute("select pgevents.has_events()") == [(True,)]:
+        if self.execute(_UNSENT) == [(True,)] or self.execute("select pgevents.has_events()") == [(True,)]:
             return False
         unfinished = self.execute(
             "select count(*) from pgevents.batch where state not in ('applied', 'dead')"

@@ -186,6 +186,11 @@ MUTANTS = (
     ),
     # 5. Capture never fails the application's write.
     Mutant(
+        4, "rows that a TRUNCATE does not see stay in the targets", "an old snapshot", frozenset({"differs"}),
+        _sql("truncate_body_sql", ("perform pgevents.baseline_behind_snapshot(%s, tg_relid);", "perform %s;")),
+        always=True,
+    ),
+    Mutant(
         5, "what the doorbell raises is not caught", "the doorbell hangs", frozenset({"capture failed a write"}),
         _sql("wake_drain", ("        when query_canceled or others then\n            perform nextval",
                             "        when division_by_zero then\n            perform nextval"),

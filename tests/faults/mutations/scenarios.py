@@ -238,6 +238,22 @@ def backfill(run: Run) -> list[Finding]:
     return run.verdict(histories=False)
 
 
+def old_snapshot(run: Run) -> list[Finding]:
+    """A partition is truncated by a transaction that does not see all of its rows, nor where others are by now."""
+    with run.hands(2) as (hand, other):
+        hand.commit("made", "insert into visit (id, region) values (1, 'north'), (2, 'north'), (3, 'south')")
+        other.begin("truncates", "repeatable read")
+        hand.commit("meanwhile", "insert into visit (id, region) values (4, 'north')",
+                    "update visit set region = 'south' where id = 1")  # fmt: skip
+        run.settle()
+        other.execute(
+            "insert into traffic.change (relation, op, before, after)"
+            " values ('visit', 'P', '{visit_north}', '{repeatable read}')",
+            "truncate visit_north", "commit",
+        )  # fmt: skip
+    return run.verdict()
+
+
 def sink_away(run: Run) -> list[Finding]:
     """The PostgreSQL sink cannot be reached for a while; what was held for it comes after what is newer."""
     held = "select count(*) from pgevents.batch where state = 'held'"
@@ -336,6 +352,7 @@ SCENARIOS: dict[str, Scenario] = {
     "poison": Scenario(poison, Weather()),
     "values that do not fit": Scenario(values_that_do_not_fit, Weather()),
     "backfill beside writers": Scenario(backfill, Weather(), installed=False),
+    "an old snapshot": Scenario(old_snapshot, Weather()),
     "a sink is away": Scenario(sink_away, Weather()),
     "changed behind its back": Scenario(reconcile, Weather()),
     "a late answer": Scenario(late_answer, Weather(drop=1.0)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from bench.faults.traffic.judging import Kept, judge_history, judge_source, table_of
@@ -107,6 +108,30 @@ def test_an_old_version_written_again_is_found_where_snapshots_are_taken() -> No
     assert [finding.kind for finding in judge_history("sink", SOURCE, TABLE, kept, snapshots=True)] == [
         "twice"
     ]
+
+
+RESENT = msgspec.structs.replace(SOURCE, resent=frozenset({"account"}))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lose(5), lose(6), add(Kept(9, "DELETE", None)), add(Kept(9, "INSERT", ("2",), 12, 1, "t5"))],
+    ids=["a deletion is missing", "a TRUNCATE is missing", "a baseline ends", "a row is sent again"],
+)
+def test_a_table_that_was_sent_again_is_passed(spoil: Callable[[list[Kept]], None]) -> None:
+    kept = history()
+    spoil(kept)
+    assert judge_history("sink", RESENT, TABLE, kept) == []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in WRONG if not any(word in name for word in ("TRUNCATE", "twice", "deletion", "old key"))]
+)  # fmt: skip
+def test_versions_are_judged_in_a_table_that_was_sent_again(name: str) -> None:
+    spoil, kind = WRONG[name]
+    kept = history()
+    spoil(kept)
+    assert kind in {finding.kind for finding in judge_history("sink", RESENT, TABLE, kept)}
 
 
 def test_in_a_table_that_settles_the_present_row_may_come_again() -> None:

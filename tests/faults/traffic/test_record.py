@@ -5,8 +5,11 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 
@@ -21,8 +24,12 @@ from bench.faults.traffic import (
     run,
 )
 from bench.faults.traffic.judging import Kept
+from bench.faults.traffic.prepared import Finisher
 from bench.faults.traffic.record import RowChange
+from bench.faults.traffic.script import transactions
+from bench.faults.traffic.session import Session
 from bench.faults.traffic.tables import TrafficTable
+from bench.faults.traffic.writer import Writer
 from local.postgres import PostgresServer, free_port
 from tests.faults.traffic import wal
 from tests.faults.traffic.wal import SERVER_SETTINGS
@@ -56,7 +63,8 @@ def dsn(server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[str]
 def assert_is_what_the_log_says(record: Record, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         histories, committed = wal.read(connection)
-    source = record.sources["accounts"]
+    # The log knows every row of a truncated partition, and so does the record.
+    source = msgspec.structs.replace(record.sources["accounts"], resent=frozenset())
     assert source.committed == committed
     found = []
     for table in TABLES:
@@ -122,13 +130,18 @@ def test_crashes_of_the_server_leave_no_doubt_what_committed(server: PostgresSer
 def test_one_writer_leaves_the_same_rows_whenever_it_writes(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
+    """What is prepared ends at once: how a serializable transaction fares would depend on when it does."""
     contents = []
     for name in ("first_time", "second_time"):
         postgres_server.create_database(name)
         dsn = postgres_server.dsn(name)
         with psycopg.connect(dsn) as connection:
             create_tables(connection)
-        run({"accounts": dsn}, seed=9, changes=600, writers=1)
+        with closing(Session(dsn, "writer", 60)) as session, closing(Session(dsn, "finisher", 60)) as other:
+            writer, finisher = Writer(session, 9, 0), Finisher(other)
+            for each in islice(transactions(9, 0), 150):
+                writer.carry_out(each)
+                finisher.finish_all()
         with psycopg.connect(dsn) as connection:
             contents.append([rows(connection, table) for table in TABLES if table.name != "stock_movement"])
         postgres_server.drop_database(name)
