@@ -220,7 +220,7 @@ MUTANTS = (
     ),
     Mutant(
         7, "a poison event stops its table", "poison", frozenset({"stopped its table", "stuck"}),
-        _in(_ROUTING, ("            self._bury(row, keys, _described(error), traceback.format_exc())\n", "            raise\n")),
+        _in(_ROUTING, ("            self._bury(row, _described(error), traceback.format_exc())\n", "            raise\n")),
     ),
     Mutant(
         7, "a replay sends nothing", "poison", frozenset({"lost", "differs"}),
