@@ -21,7 +21,7 @@ from pgevents.transforms import has_transform, transform_for
 from pgevents.values import decoder
 from transform.source.captured import Dead, LedgerBatch, OutboxRow, TableRows, keys_of
 from transform.source.letters import letter_of
-from transform.targets import Effect, Target
+from transform.targets import CapturedRow, Effect, Target
 
 _EVENT_TYPES = {
     "I": EventType.INSERT,
@@ -171,9 +171,12 @@ class TableRouter:
         if transform is None:
             return [[target.passed_through(values)] for target in self.targets], self._nothing()
         brought, taken = self._nothing(), self._nothing()
-        for record in _as_records(transform(self._event(row, event_type, values))):
+        decoded = self._decoded(values)
+        # A copy: the transform may put other values into its payload.
+        made_of = CapturedRow(list(decoded.values()), values)
+        for record in _as_records(transform(self._event(row, event_type, decoded))):
             position, target = self._target(record)
-            values_of = target.values_of(record)
+            values_of = target.values_of(record, made_of)
             match record.clause or ("DELETE" if event_type is EventType.DELETE else "INSERT"):
                 case "INSERT":
                     brought[position].append(values_of)
@@ -205,8 +208,8 @@ class TableRouter:
     def _nothing(self) -> list[list[Values]]:
         return [[] for _ in self.targets]
 
-    def _event(self, row: OutboxRow, event_type: EventType, values: Values) -> ChangeEvent:
-        payload = {} if event_type is EventType.TRUNCATE else self._decoded(values)
+    def _event(self, row: OutboxRow, event_type: EventType, decoded: Row) -> ChangeEvent:
+        payload = {} if event_type is EventType.TRUNCATE else decoded
         has_before = event_type in (EventType.UPDATE, EventType.DELETE)
         return ChangeEvent(
             event_type=event_type,
@@ -219,7 +222,7 @@ class TableRouter:
             captured_at=datetime.fromisoformat(row.captured_at),
         )
 
-    def _decoded(self, values: Values) -> Row:
+    def _decoded(self, values: Values) -> dict[str, Value]:
         row: dict[str, Value] = dict(zip(self.rows.columns, values, strict=True))
         for position, name, decode in self._decoded_columns:
             text = values[position]

@@ -3,19 +3,27 @@
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 
 from pgevents.batch import Change, Column, TableChanges, Values
 from pgevents.config import Route
 from pgevents.errors import InputError, TerminalError
-from pgevents.event import Record
+from pgevents.event import Record, Value
 from pgevents.values import to_text
 from transform.source.captured import OutboxRow, TableRows
 
 # Types in which one value has several texts: a row's key may change from 1.0 to 1.00 and still be the same.
 _INEXACT_TYPES = frozenset(("numeric", "real", "double precision"))
 _OUTBOX_ONLY_TYPES = {"bpchar": "text"}
+
+
+class CapturedRow(NamedTuple):
+    """A row that a transform is given: what it sees of each column, and the column's text."""
+
+    values: list[Value]
+    texts: Values
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -47,6 +55,7 @@ class Target:
         # Where each of the target's columns stands in a captured row; None for one that only transforms fill.
         positions = {name: position for position, name in enumerate(rows.columns)}
         self._from_row = tuple(positions.get(name) for name in types)
+        self._positions = tuple(zip(types, self._from_row, strict=True))
         self._is_whole_row = self._from_row == tuple(range(len(rows.columns)))
         self._key_positions = tuple(list(types).index(name) for name in self.key)
         self._inexact = [types[name] in _INEXACT_TYPES for name in self.key]
@@ -90,10 +99,11 @@ class Target:
             taken.append(self.key_of(self.passed_through(row.before)))
         return self.effect([self.passed_through(row.after)], taken)
 
-    def values_of(self, record: Record) -> Values:
+    def values_of(self, record: Record, made_of: "CapturedRow") -> Values:
         """A record as this target's row; TerminalError when a column is unknown here or its value is none.
 
-        Columns that the route omits are left out: a record is mostly the event's payload and some more.
+        Columns that the route omits are left out: a record is mostly the event's payload and some more. A
+        value that is the captured one itself has the captured text.
         """
         values = record.values
         if not values.keys() <= self._names:
@@ -103,18 +113,23 @@ class Target:
                 f"add it to the columns of the route of {self.route.table} in pipeline.toml"
             )
         texts: list[str | None] = []
+        captured, captured_texts = made_of
         try:
-            for column in self.columns:
-                texts.append(to_text(values.get(column.name)))
+            for name, position in self._positions:
+                value = values.get(name)
+                if position is not None and value is captured[position]:
+                    texts.append(captured_texts[position])
+                else:
+                    texts.append(to_text(value))
         except (TypeError, ValueError) as error:
             raise TerminalError(
-                f"column {column.name!r} of the record for {self.route.target_name}: {error}"
+                f"column {name!r} of the record for {self.route.target_name}: {error}"
             ) from error
         return tuple(texts)
 
     def key_of(self, values: Values) -> Values:
         """The key of one of this target's rows; TerminalError when a part of it is NULL."""
-        key = tuple(values[position] for position in self._key_positions)
+        key = tuple([values[position] for position in self._key_positions])
         if None in key:
             raise TerminalError(
                 f"the key of a row for {self.route.target_name} has a NULL: {self._spelled(key)}"
@@ -126,6 +141,9 @@ class Target:
 
         Raises TerminalError when it brings two different rows with one key: one of them would be lost.
         """
+        if len(brought) == 1 and not taken:
+            self.key_of(brought[0])
+            return Effect(brought, taken)
         by_key: dict[object, Values] = {}
         for values in brought:
             key = self.key_of(values)
