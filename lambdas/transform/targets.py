@@ -99,7 +99,7 @@ class Target:
             taken.append(self.key_of(self.passed_through(row.before)))
         return self.effect([self.passed_through(row.after)], taken)
 
-    def values_of(self, record: Record, made_of: "CapturedRow") -> Values:
+    def values_of(self, record: Record, made_of: CapturedRow) -> Values:
         """A record as this target's row; TerminalError when a column is unknown here or its value is none.
 
         Columns that the route omits are left out: a record is mostly the event's payload and some more. A
