@@ -215,7 +215,7 @@ MUTANTS = (
     # 7. A poison event stops its own key, not its table.
     Mutant(
         7, "later events of a poisoned row do not wait", "poison", frozenset({"overtook"}),
-        _in(_ROUTING, ("version + 1) <= version for key in keys):", "version + 1) < 0 for key in keys):")),
+        _in(_ROUTING, ("version + 1) <= version for key in keys)", "version + 1) < 0 for key in keys)")),
         always=True,
     ),
     Mutant(
