@@ -30,7 +30,9 @@ def run(
     scripts: Mapping[Path, int],
     *,
     clients: int,
-    seconds: float,
+    seconds: float = 0.0,
+    runs_each: int = 0,
+    rate: float = 0.0,
     threads: int = 1,
     settings: Mapping[str, str] | None = None,
     variables: Mapping[str, int] | None = None,
@@ -38,13 +40,16 @@ def run(
 ) -> Run:
     """Runs scripts by their weights, statements prepared. `settings` are each session's own.
 
+    For some seconds, or so often that each client has run `runs_each` scripts; as fast as it goes, or so that
+    scripts begin at a `rate` a second.
     Raises ProgramFailed when it does not end well, or when any transaction failed.
     """
     options = " ".join(f"-c {name}={value}" for name, value in (settings or {}).items())
     command = [
         str(program or binaries.program("pgbench")),
         "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={min(threads, clients)}",
-        f"--time={max(1, round(seconds))}",
+        f"--transactions={runs_each}" if runs_each else f"--time={max(1, round(seconds))}",
+        *([f"--rate={rate:g}"] if rate else []),
         *(f"--define={name}={value}" for name, value in (variables or {}).items()),
         *(f"--file={script}@{weight}" for script, weight in scripts.items()),
         dsn,

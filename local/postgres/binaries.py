@@ -1,4 +1,4 @@
-"""Where the embedded server's programs are.
+"""Where a server's programs are: the embedded one's, unless said otherwise.
 
 The package is only looked up, never imported: importing it starts machinery that this project has no use for.
 """
@@ -6,6 +6,8 @@ The package is only looked up, never imported: importing it starts machinery tha
 import importlib.util
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 from pgevents.errors import InputError
 
@@ -29,3 +31,27 @@ def folder() -> Path:
 def program(name: str) -> Path:
     """One program's path."""
     return folder() / name
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A PostgreSQL release on this machine. `settings` and `initdb_options` are what only this one takes."""
+
+    major: int
+    folder: Path
+    settings: dict[str, str] = {}
+    initdb_options: tuple[str, ...] = ()
+
+    def program(self, name: str) -> Path:
+        """One program's path."""
+        return self.folder / name
+
+
+@cache
+def embedded() -> Release:
+    """The release of the package. Raises InputError when it is not installed."""
+    return Release(
+        MAJOR,
+        folder(),
+        {"io_method": "sync"},
+        ("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    )

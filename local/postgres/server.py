@@ -13,7 +13,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from local.postgres import binaries
+from local.postgres.binaries import Release, embedded
 from local.postgres.leftovers import forget_reused_lock, wait_for_leftovers
 from local.programs import Identity, Program, ProgramFailed
 from local.programs.identity import LAUNCH, not_root
@@ -35,7 +35,6 @@ SETTINGS = {
     "max_prepared_transactions": "10",
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
-    "io_method": "sync",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
@@ -46,8 +45,6 @@ INITDB_OPTIONS = (
     "--auth=trust",
     "--encoding=UTF8",
     "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
     "--no-sync",
     "--no-instructions",
 )
@@ -58,7 +55,8 @@ class PostgresServer(Program):
     """A server that ends with this process.
 
     `data` is made on the first start. `durable=False` gives up surviving a crash of the machine (not of the
-    server) for speed. `settings` are added to this module's, by their names in postgresql.conf.
+    server) for speed. `settings` are added to this module's, by their names in postgresql.conf. `release`
+    is the embedded one unless given.
     Start it in the main thread: a server started in another one outlives a killed parent.
     """
 
@@ -71,14 +69,17 @@ class PostgresServer(Program):
         log: Path | None = None,
         durable: bool = True,
         settings: Mapping[str, str] | None = None,
+        release: Release | None = None,
     ) -> None:
         self.data = data.absolute()
         self.port = port
-        chosen = SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {}) | {"port": str(port)}
+        self.release = release or embedded()
+        durability = {} if durable else NOT_DURABLE
+        chosen = SETTINGS | self.release.settings | durability | dict(settings or {}) | {"port": str(port)}
         options = [f"--{setting}={value}" for setting, value in chosen.items()]
         super().__init__(
             name or f"PostgreSQL {self.data.name}",
-            [binaries.program("postgres"), "-D", self.data, *options],
+            [self.release.program("postgres"), "-D", self.data, *options],
             log or self.data.with_name(f"{self.data.name}.log"),
             # Fast: clients are sent away, all is written. Immediate: as after a crash, replayed next time.
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
@@ -181,21 +182,23 @@ class PostgresServer(Program):
             connection.execute(drop.format(sql.Identifier(name)))
 
     def _not_root(self) -> Identity:
-        reach = [binaries.program("postgres"), Path(sys.executable), LAUNCH.parent, self.data.parent]
+        reach = [self.release.program("postgres"), Path(sys.executable), LAUNCH.parent, self.data.parent]
         return not_root(self.data, reach)
 
     def _refuse_other_release(self, release: str) -> None:
-        if release != str(binaries.MAJOR):
+        if release != str(self.release.major):
             raise InputError(
-                f"{self.data} was made by PostgreSQL {release}, this is PostgreSQL {binaries.MAJOR}; "
+                f"{self.data} was made by PostgreSQL {release}, this is PostgreSQL {self.release.major}; "
                 "choose another --state, or remove this one"
             )
 
     def _initdb_into(self, folder: Path) -> None:
         identity = self._not_root()
         identity.adopt(folder)
-        initdb = binaries.program("initdb")
-        command = identity.command([initdb, "--pgdata", folder, *INITDB_OPTIONS], signal.SIGKILL)
+        initdb = self.release.program("initdb")
+        command = identity.command(
+            [initdb, "--pgdata", folder, *INITDB_OPTIONS, *self.release.initdb_options], signal.SIGKILL
+        )
         made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if made.returncode != 0:
             words = (made.stderr or made.stdout).strip().splitlines() or ["it said nothing"]
