@@ -33,7 +33,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class TriedOften(msgspec.Struct, frozen=True):
-    """A batch that is not applied after some attempts."""
+    """A batch that is not applied after some attempts, or one that failed and that nothing may overtake."""
 
     batch_id: int
     kind: str
@@ -117,9 +117,10 @@ _TRIED_OFTEN = """
 select b.batch_id, b.kind, b.state, b.attempts, b.last_error as error
 from pgevents.batch as b
 where
-    b.state in ('open', 'forwarded', 'held') and b.attempts >= %s
+    b.state in ('open', 'forwarded', 'held')
+    and (b.attempts >= %s or b.state = 'open' and b.last_error <> '')
     and not exists (select from pgevents.paused as p where p.what = any (b.held_for))
-order by b.attempts desc, b.batch_id
+order by b.state <> 'open', b.attempts desc, b.batch_id
 limit %s
 """
 

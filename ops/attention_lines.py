@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ops.attention import Attention, Held, Pause, Snapshot
+from ops.attention import Attention, Held, Pause, Snapshot, TriedOften
 from ops.ledger import SourceStatus
 
 Line = tuple[str, str]
@@ -18,8 +18,7 @@ def lines_of(status: SourceStatus) -> Iterator[Line]:
     for held in seen.held:
         yield _held(source, held, held.sink in paused), "yellow" if held.sink in paused else "red"
     for batch in seen.tried_often:
-        why = f": {batch.error}" if batch.error else "; the writer's log says why"
-        yield f"{source}: batch {batch.batch_id} ({batch.state}) was tried {batch.attempts} times{why}", "red"
+        yield _tried(source, batch), "red"
     if status.dead_letters:
         yield _dead(source, status.dead_letters, seen.letters_died), "red"
     if seen.letters_replaying:
@@ -39,6 +38,14 @@ def _paused(source: str, pause: Pause) -> str:
 def _held(source: str, held: Held, is_paused: bool) -> str:
     what = f"{source}: {held.batches:,} batches ({held.events:,} events) are held for {held.sink}"
     return what if is_paused else f"{what} and follow when it takes them: {held.error}"
+
+
+def _tried(source: str, batch: TriedOften) -> str:
+    why = f": {batch.error}" if batch.error else "; the writer's log says why"
+    if batch.state == "open":
+        stops = f"{source} stands still at batch {batch.batch_id}, tried {batch.attempts} times"
+        return f"{stops}{why}; ./pgevents doctor says whether a route does not fit its table"
+    return f"{source}: batch {batch.batch_id} ({batch.state}) was tried {batch.attempts} times{why}"
 
 
 def _dead(source: str, letters: int, died: int) -> str:

@@ -16,12 +16,12 @@ import msgspec
 from pgevents.batch import Batch, TableChanges, Values
 from pgevents.config import Pipeline
 from pgevents.errors import TerminalError
-from pgevents.event import ChangeEvent, EventType, Record, Row, Version
-from pgevents.transforms import transform_for
+from pgevents.event import ChangeEvent, EventType, Record, Row, Value, Version
+from pgevents.transforms import has_transform, transform_for
 from pgevents.values import decoder
 from transform.source.captured import Dead, LedgerBatch, OutboxRow, TableRows, keys_of
 from transform.source.letters import letter_of
-from transform.targets import Effect, Target
+from transform.targets import CapturedRow, Effect, Target
 
 _EVENT_TYPES = {
     "I": EventType.INSERT,
@@ -64,8 +64,7 @@ def route_batch(
     dropped = 0
     for rows in tables:
         router = TableRouter(pipeline, source, batch.event_epoch, rows, dead_keys, refused)
-        for row in rows.rows:
-            router.take(row)
+        router.take_all()
         gathered += [target.gathered() for target in router.targets if target.changes]
         dead += router.dead
         dropped += router.dropped
@@ -90,34 +89,59 @@ class TableRouter:
         self.dead: list[Dead] = []
         self.dropped = 0
         self._epoch = epoch
+        self._first_version = Version(epoch, 0).number
         self.rows = rows
-        self._decoders = [decoder(kind) for kind in rows.types]
+        kinds = zip(rows.columns, rows.types, strict=True)
+        self._decoded_columns = [
+            (position, name, decode)
+            for position, (name, kind) in enumerate(kinds)
+            if (decode := decoder(kind)) is not None
+        ]
         self._key_positions = rows.key_positions()
         self._dead_keys = dead_keys
         self._refused = refused
 
+    def take_all(self) -> None:
+        """Takes every event of the table, in order."""
+        if not self._pass_through():
+            for row in self.rows.rows:
+                self.take(row)
+
+    def _pass_through(self) -> bool:
+        """Takes every event at once, if none of them can come to anything but its own row."""
+        nobody_waits = not self._refused and all(table != self.rows.table for table, _ in self._dead_keys)
+        if not self.targets or not nobody_waits or has_transform(self.name):
+            return False
+        try:
+            for target in self.targets:
+                target.pass_through(self.rows.rows, self._first_version)
+        except TerminalError:  # a NULL in a key: one by one, that event dies and its row's later ones wait
+            for target in self.targets:
+                target.changes.clear()
+            return False
+        return True
+
     def take(self, row: OutboxRow) -> None:
         """Adds what the event comes to to its targets, or the event to the dead ones."""
-        keys = keys_of(row, self._key_positions)
+        version = self._first_version + row.seq
         if row.seq in self._refused:
-            self._bury(row, keys, self._refused[row.seq])
+            self._bury(row, self._refused[row.seq])
             return
-        version = self._version(row)
-        if any(self._dead_keys.get((self.rows.table, key), version + 1) <= version for key in keys):
-            self._bury(row, keys, "waits behind an earlier event of the same row", waits=True)
+        if self._dead_keys and self._waits(row, version):
+            self._bury(row, "waits behind an earlier event of the same row", waits=True)
             return
         try:
             effects = self._effects(row)
         except (Exception, SystemExit) as error:  # the user's code may raise anything
-            self._bury(row, keys, _described(error), traceback.format_exc())
+            self._bury(row, _described(error), traceback.format_exc())
             return
-        self._add(row, effects)
-
-    def _add(self, row: OutboxRow, effects: list[Effect]) -> None:
-        version = self._version(row)
         for target, effect in zip(self.targets, effects, strict=True):
             target.add(effect, version)
         self.dropped += not any(effect.brought or effect.taken or effect.empties for effect in effects)
+
+    def _waits(self, row: OutboxRow, version: int) -> bool:
+        keys = keys_of(row, self._key_positions)
+        return any(self._dead_keys.get((self.rows.table, key), version + 1) <= version for key in keys)
 
     def _effects(self, row: OutboxRow) -> list[Effect]:
         """What the event does to each target, in the order of the targets."""
@@ -147,9 +171,12 @@ class TableRouter:
         if transform is None:
             return [[target.passed_through(values)] for target in self.targets], self._nothing()
         brought, taken = self._nothing(), self._nothing()
-        for record in _as_records(transform(self._event(row, event_type, values))):
+        decoded = self._decoded(values)
+        # A copy: the transform may put other values into its payload.
+        made_of = CapturedRow(list(decoded.values()), values)
+        for record in _as_records(transform(self._event(row, event_type, decoded))):
             position, target = self._target(record)
-            values_of = target.values_of(record)
+            values_of = target.values_of(record, made_of)
             match record.clause or ("DELETE" if event_type is EventType.DELETE else "INSERT"):
                 case "INSERT":
                     brought[position].append(values_of)
@@ -169,7 +196,7 @@ class TableRouter:
         """Whether there is an old row whose records go, unless the new row has them too. A snapshot that puts
         right an earlier event of its row has the row of that event."""
         if event_type is EventType.SNAPSHOT:
-            return any(value is not None for value in row.before)
+            return row.has_before()
         return event_type is EventType.UPDATE or self._is_plain_delete(event_type)
 
     def _is_plain_delete(self, event_type: EventType) -> bool:
@@ -181,8 +208,8 @@ class TableRouter:
     def _nothing(self) -> list[list[Values]]:
         return [[] for _ in self.targets]
 
-    def _event(self, row: OutboxRow, event_type: EventType, values: Values) -> ChangeEvent:
-        payload = {} if event_type is EventType.TRUNCATE else self._decoded(values)
+    def _event(self, row: OutboxRow, event_type: EventType, decoded: Row) -> ChangeEvent:
+        payload = {} if event_type is EventType.TRUNCATE else decoded
         has_before = event_type in (EventType.UPDATE, EventType.DELETE)
         return ChangeEvent(
             event_type=event_type,
@@ -195,19 +222,17 @@ class TableRouter:
             captured_at=datetime.fromisoformat(row.captured_at),
         )
 
-    def _decoded(self, values: Values) -> Row:
-        return {
-            name: value if decode is None or value is None else decode(value)
-            for name, decode, value in zip(self.rows.columns, self._decoders, values, strict=True)
-        }
+    def _decoded(self, values: Values) -> dict[str, Value]:
+        row: dict[str, Value] = dict(zip(self.rows.columns, values, strict=True))
+        for position, name, decode in self._decoded_columns:
+            text = values[position]
+            if text is not None:
+                row[name] = decode(text)
+        return row
 
-    def _version(self, row: OutboxRow) -> int:
-        return Version(self._epoch, row.seq).number
-
-    def _bury(
-        self, row: OutboxRow, keys: list[Values], error: str, stack: str = "", waits: bool = False
-    ) -> None:
-        version = self._version(row)
+    def _bury(self, row: OutboxRow, error: str, stack: str = "", waits: bool = False) -> None:
+        version = self._first_version + row.seq
+        keys = keys_of(row, self._key_positions)
         for key in keys:
             first = self._dead_keys.get((self.rows.table, key), version)
             self._dead_keys[self.rows.table, key] = min(first, version)

@@ -1,9 +1,10 @@
--- The queries that read a batch, one for each outbox table that holds a part of it.
+-- The queries that read a batch, one for each outbox table that holds a part of it. Their rows come as they
+-- lie: the reader sorts what it merges, and has the first ones while the server prints the next.
 --
 -- of_batch   the batch's number
 -- in_place   whether to look only where its events were when it was opened. They are elsewhere when somebody
 --            has rewritten the outbox (VACUUM FULL); the reader notices by their number
--- returns    table_name; key, columns and types of the layout; and the query, for COPY: op, seq, xid,
+-- returns    table_name; key, columns and types of the layout; and the query: op, seq, xid,
 --            captured_at, then the row before and the row after
 create or replace function pgevents.batch_queries(of_batch bigint, in_place boolean)
 returns table (table_name text, key text[], columns text[], types text[], query text)
@@ -16,7 +17,7 @@ as $$
         c.name, l.key, l.columns, l.types,
         format(
             'select op, seq, xid, captured_at, %s, %s from pgevents.outbox_%s_%s'
-            ' where seq between %s and %s and %s %s order by seq',
+            ' where seq between %s and %s and %s %s',
             pgevents.column_list(l, 'b%1$s'), pgevents.column_list(l, 'a%1$s'), p.layout_id, p.half,
             b.seq_from, b.seq_to, pgevents.in_window_sql(b.window_from, b.window_to),
             case when in_place then format('and ctid between %L and %L', p.first_row, p.last_row) end

@@ -12,6 +12,8 @@ returns integer
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- The planner takes every window for a small one, whose parts it would sort once more to gather them.
+set enable_sort = off
 as $$
 declare
     earlier pg_snapshot;

@@ -43,6 +43,11 @@ def transform_for(source: str, event_type: EventType) -> Transform | None:
     return _registered.get((source, event_type))
 
 
+def has_transform(source: str) -> bool:
+    """Whether any of a table's events has a transform."""
+    return any((source, event_type) in _registered for event_type in EventType)
+
+
 def registered() -> list[tuple[str, str]]:
     """Every `database.schema.table` that a transform is registered for, and which function that is."""
     return sorted({(source, _origin(transform)) for (source, _), transform in _registered.items()})

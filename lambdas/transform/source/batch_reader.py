@@ -1,13 +1,11 @@
 """The reading of a batch: its events as the outbox holds them, the same ones every time."""
 
-from collections.abc import Iterator
-
-from psycopg import sql
+from operator import attrgetter
 
 from pgevents.errors import PgEventsError
-from transform.source import copy_text
 from transform.source.captured import LedgerBatch, OutboxRow, TableRows
 from transform.source.dead_letters import DeadLetters
+from transform.source.text_cursor import streamed
 
 _OWN_FIELDS = 4
 
@@ -43,19 +41,16 @@ class BatchReader(DeadLetters):
         ).fetchall():
             shape = (table, repr(key), repr(columns), repr(types))
             merged = found.setdefault(shape, TableRows(table, tuple(key), tuple(columns), tuple(types), []))
-            merged.rows.extend(self._copied(query, len(columns)))
+            self._read_into(merged.rows, query, len(columns))
         for merged in found.values():
-            # Both halves of the outbox may hold a part of the batch.
-            merged.rows.sort(key=lambda row: row.seq)
+            # They come as they were inserted, and from both halves of the outbox.
+            merged.rows.sort(key=attrgetter("seq"))
         return [merged for merged in found.values() if merged.rows]
 
-    def _copied(self, query: str, width: int) -> Iterator[OutboxRow]:
-        statement = sql.SQL("copy ({}) to stdout").format(sql.SQL(query))
+    def _read_into(self, rows: list[OutboxRow], query: str, width: int) -> None:
         middle = _OWN_FIELDS + width
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for fields in copy_text.streamed(copy):
-                op, seq, transaction_id, captured_at = fields[:_OWN_FIELDS]
-                before, after = tuple(fields[_OWN_FIELDS:middle]), tuple(fields[middle:])
-                yield OutboxRow(
-                    str(op), int(str(seq)), int(str(transaction_id)), str(captured_at), before, after
-                )
+        for fields in streamed(self._connection, query):
+            op, seq, transaction_id, captured_at = fields[:_OWN_FIELDS]
+            rows.append(
+                OutboxRow(op, int(seq), int(transaction_id), captured_at, fields[4:middle], fields[middle:])
+            )

@@ -29,7 +29,7 @@ class LedgerBatch(msgspec.Struct, frozen=True):
         return self.epoch if self.replay_epoch is None else self.replay_epoch
 
 
-class OutboxRow(NamedTuple):
+class OutboxRow(msgspec.Struct, frozen=True, gc=False):
     """One captured change as the outbox holds it: values in PostgreSQL's text form, in the layout's order."""
 
     op: str
@@ -38,6 +38,10 @@ class OutboxRow(NamedTuple):
     captured_at: str
     before: Values
     after: Values
+
+    def has_before(self) -> bool:
+        """Whether there was a row before; a snapshot that puts right an earlier event has that one's."""
+        return any(value is not None for value in self.before)
 
 
 class TableRows(msgspec.Struct, frozen=True):
@@ -57,7 +61,7 @@ class TableRows(msgspec.Struct, frozen=True):
 def keys_of(row: OutboxRow, key_positions: tuple[int, ...]) -> list[Values]:
     """The keys of the rows that a change is about: before it and after it, both where they differ."""
     images = {"T": [], "B": [], "D": [row.before], "U": [row.before, row.after]}.get(row.op, [row.after])
-    if row.op == "S" and any(value is not None for value in row.before):
+    if row.op == "S" and row.has_before():
         images = [row.before, row.after]
     return list(dict.fromkeys(tuple(image[position] for position in key_positions) for image in images))
 

@@ -215,12 +215,12 @@ MUTANTS = (
     # 7. A poison event stops its own key, not its table.
     Mutant(
         7, "later events of a poisoned row do not wait", "poison", frozenset({"overtook"}),
-        _in(_ROUTING, ("version + 1) <= version for key in keys):", "version + 1) < 0 for key in keys):")),
+        _in(_ROUTING, ("version + 1) <= version for key in keys)", "version + 1) < 0 for key in keys)")),
         always=True,
     ),
     Mutant(
         7, "a poison event stops its table", "poison", frozenset({"stopped its table", "stuck"}),
-        _in(_ROUTING, ("            self._bury(row, keys, _described(error), traceback.format_exc())\n", "            raise\n")),
+        _in(_ROUTING, ("            self._bury(row, _described(error), traceback.format_exc())\n", "            raise\n")),
     ),
     Mutant(
         7, "a replay sends nothing", "poison", frozenset({"lost", "differs"}),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ops import cli, pauses
@@ -279,6 +280,21 @@ def test_status_says_everything_that_wants_attention(shop: Shop, run: Run, died:
     (found,) = json.loads(run("status", "--json")[1])
     assert found["dead_letters"] == 2
     assert found["attention"]["held"][0]["sink"] == "archive"
+
+
+def test_status_says_at_once_that_a_route_which_does_not_fit_stops_its_source(shop: Shop, run: Run) -> None:
+    fits = shop.captured.pipeline
+    routes = tuple(msgspec.structs.replace(route, key=("missing",)) for route in fits.routes)
+    shop.captured.pipeline = msgspec.structs.replace(fits, routes=routes)
+    shop.run("insert into account values (5, 'x')")
+    with pytest.raises(InputError):
+        shop.drain()
+    lines = " ".join(run("status")[1].split())
+    assert "shop stands still at batch 1, tried 1 times: InputError: " in lines
+    assert "missing" in lines
+    shop.captured.pipeline = fits
+    shop.drain()
+    assert "stands still" not in run("status")[1]
 
 
 def test_the_console_has_what_wants_attention(shop: Shop, run: Run, died: None, tmp_path: Path) -> None:

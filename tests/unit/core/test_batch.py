@@ -1,5 +1,6 @@
 """A batch travels unchanged, and comes to the newest change of each key."""
 
+import base64
 import zlib
 
 import msgspec
@@ -24,12 +25,19 @@ def batch(*tables: TableChanges) -> Batch:
     return Batch("accounts", 7, 1, "2026-11-22T15:54:54.000001+00:00", list(tables))
 
 
+def columnar(**changed: object) -> bytes:
+    """An encoded batch of one change, with something else in its only table."""
+    written = msgspec.json.decode(
+        zlib.decompress(encode(batch(table([Change("INSERT", 1, ("1", "x", "0"))]))))
+    )
+    written["tables"][0] |= changed
+    return zlib.compress(msgspec.json.encode(written))
+
+
+VERSIONS = st.integers(1, 2**63 - 1)
 CHANGES = st.builds(
-    Change,
-    st.sampled_from(["INSERT", "DELETE"]),
-    st.integers(1, 2**63 - 1),
-    st.none() | st.tuples(TEXTS, TEXTS, TEXTS),
-)
+    Change, st.sampled_from(["INSERT", "DELETE"]), VERSIONS, st.tuples(TEXTS, TEXTS, TEXTS)
+) | st.builds(Change, st.just("DELETE"), VERSIONS, st.none())
 
 
 @given(st.lists(CHANGES))
@@ -41,6 +49,42 @@ def test_batch_is_decoded_as_it_was_encoded(changes: list[Change]) -> None:
 @given(st.lists(CHANGES))
 def test_equal_batches_have_equal_bytes(changes: list[Change]) -> None:
     assert encode(batch(table(changes))) == encode(batch(table(list(changes))))
+
+
+@given(st.lists(CHANGES))
+def test_batch_of_the_version_before_columns_is_still_read(changes: list[Change]) -> None:
+    original = batch(table(changes), table([], "other"))
+    assert decode(zlib.compress(msgspec.json.encode(original), 6)) == original
+
+
+def test_batch_that_the_version_before_columns_wrote_is_still_read() -> None:
+    written = (
+        b'{"source":"accounts","batch_id":7,"epoch":1,"opened_at":"2026-11-22T15:54:54.000001+00:00","tables":['
+        b'{"target":"account","mode":"mirror","sinks":["warehouse"],"key":["part","id"],"columns":['
+        b'{"name":"id","type":"bigint"},{"name":"name","type":"text"},{"name":"part","type":"integer"}],"changes":['
+        b'["INSERT",5,["1","ann",null]],["DELETE",6,["1",null,null]],["DELETE",7,null]]}]}'
+    )
+    changes = [
+        Change("INSERT", 5, ("1", "ann", None)),
+        Change("DELETE", 6, ("1", None, None)),
+        Change("DELETE", 7, None),
+    ]
+    assert decode(zlib.compress(written)) == batch(table(changes))
+
+
+def test_a_thousand_rows_take_a_sixth_of_the_room_that_their_events_take_as_json() -> None:
+    names = ("id", "name", "part")
+    rows = [(str(position), f"customer {position % 89}", str(position % 7)) for position in range(1_000)]
+    events = [
+        {
+            "event_type": "INSERT",
+            "source": "accounts.public.account",
+            "payload": dict(zip(names, row, strict=True)),
+        }
+        for row in rows
+    ]
+    changes = [Change("INSERT", version, row) for version, row in enumerate(rows, 1)]
+    assert len(base64.b64encode(encode(batch(table(changes))))) * 6 < len(msgspec.json.encode(events))
 
 
 def test_null_and_empty_text_stay_apart() -> None:
@@ -60,8 +104,28 @@ def test_null_and_empty_text_stay_apart() -> None:
             msgspec.json.encode({"source": "a", "batch_id": "7", "epoch": 1, "opened_at": "", "tables": []})
         ),
         zlib.compress(b'{"source": "\xff"}'),
+        columnar(clauses="II"),
+        columnar(clauses=""),
+        columnar(clauses="X"),
+        columnar(versions=[1, 1]),
+        columnar(values=[["1"], [], ["0"]]),
+        columnar(values=[["1"], [2], ["0"]]),
     ],
-    ids=["nothing", "no zlib", "no json", "no batch", "cut off", "wrong type", "no utf-8"],
+    ids=[
+        "nothing",
+        "no zlib",
+        "no json",
+        "no batch",
+        "cut off",
+        "wrong type",
+        "no utf-8",
+        "a row too few",
+        "a row too many",
+        "no clause",
+        "a version too many",
+        "a value too few",
+        "no text",
+    ],
 )
 def test_bytes_that_are_no_batch_can_never_be_read(encoded: bytes) -> None:
     with pytest.raises(TerminalError, match="^this is not an encoded batch: "):

@@ -30,14 +30,6 @@ def test_rows_are_read_as_they_were_written(rows: list[list[str | None]]) -> Non
     assert copy_text.rows(copied(rows)) == rows
 
 
-@given(st.lists(st.lists(FIELDS | SPECIAL, min_size=2, max_size=2)), st.lists(st.integers(0, 200)))
-def test_rows_are_the_same_wherever_their_blocks_end(rows: list[list[str | None]], ends: list[int]) -> None:
-    whole = copied(rows)
-    places = sorted({0, len(whole), *(end for end in ends if end < len(whole))})
-    blocks = [memoryview(whole)[start:end] for start, end in zip(places, places[1:], strict=False)]
-    assert list(copy_text.streamed(blocks)) == rows
-
-
 @pytest.mark.parametrize(("character", "escape"), ESCAPES.items(), ids=map(repr, ESCAPES))
 def test_every_escape_is_read(character: str, escape: str) -> None:
     assert copy_text.rows(f"a{escape}b\t{escape}\n".encode()) == [[f"a{character}b", character]]
