@@ -1,4 +1,4 @@
-"""The source table of the benches, of twelve mixed columns, and its transactions of a single row each."""
+"""The source table of the benches, of twelve mixed columns, and what is written to it."""
 
 TABLE = "public.account"
 KNOWN = 20_000
@@ -37,22 +37,39 @@ UPDATE = (
 )
 DELETE = "delete from public.account where account_id = {key}"
 
-TRANSACTIONS = 4
-"""In one run of the script: an insertion, two updates, a deletion, each a transaction of its own."""
+_NEW = 1_000_000_000_000
+"""Where the keys begin that statements of many rows insert; nothing else writes there."""
+
+TRANSACTIONS = 1
+"""In one run of the script."""
 
 
 def script() -> str:
-    """The transactions for pgbench. Each client inserts keys of its own, and updates those that all know."""
+    """The transactions for pgbench, `n` being 0 at first: an insertion, two updates, a deletion, in turn.
+
+    Each client inserts and deletes rows of its own, and updates those that all know.
+    """
     return "\n".join(
         (
             r"\set n :n + 1",
-            r"\set own (:client_id + 1) * 1000000000 + :n",
-            rf"\set one random(1, {KNOWN})",
-            rf"\set other random(1, {KNOWN})",
+            r"\set step mod(:n, 4)",
+            r"\if :step = 1",
+            rf"\set own random({KNOWN + 1}, {_NEW} - 1)",
             INSERT.format(key=":own") + ";",
-            UPDATE.format(key=":one") + ";",
-            UPDATE.format(key=":other") + ";",
+            r"\elif :step = 0",
             DELETE.format(key=":own") + ";",
+            r"\else",
+            rf"\set known random(1, {KNOWN})",
+            UPDATE.format(key=":known") + ";",
+            r"\endif",
             "",
         )
     )
+
+
+BULK = (
+    f"insert into {TABLE} {_ROWS.format(key='g')} from generate_series({_NEW} + 1, {_NEW} + %s::bigint) as g",
+    f"update {TABLE} set balance = balance + 1.25, logins = logins + 1 where account_id > {_NEW}",
+    f"delete from {TABLE} where account_id > {_NEW}",
+)
+"""An insertion of as many rows as its parameter says; an update and a deletion of all these."""

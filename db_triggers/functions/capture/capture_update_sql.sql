@@ -2,7 +2,9 @@
 --
 -- Old and new rows are paired by position: PostgreSQL writes both lists in the same order, while a pairing by
 -- key would be wrong for an UPDATE that changes keys. A full join, because it alone can never be planned as a
--- nested loop, whose cost on a large statement after a small one was planned would be quadratic.
+-- nested loop, whose cost on a large statement after a small one was planned would be quadratic. A single row
+-- needs no position, and has a statement of its own that costs half of the other: where there are several it
+-- looks at two and writes nothing.
 create or replace function pgevents.capture_update_sql(
     captured pgevents.captured_table, shape pgevents.layout, half integer
 )
@@ -13,7 +15,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     unpaired constant text := pgevents.capture_unpaired_sql(captured, shape, half);
-    paired text := format(
+    single constant text := format(
+        'insert into pgevents.outbox_%s_%s (op, %s, %s) select ''U'', %s, %s from old_rows as o, new_rows as n'
+        ' where not exists (select from new_rows offset 1)',
+        shape.layout_id, half, pgevents.column_list(shape, 'b%1$s'), pgevents.column_list(shape, 'a%1$s'),
+        pgevents.values_sql(captured, 'o', '%1$s', false), pgevents.values_sql(captured, 'n', '%1$s', false)
+    );
+    several constant text := format(
         'insert into pgevents.outbox_%s_%s (op, seq, %s, %s) select ''U'', later.seq, %s, %s'
         ' from (select pg_catalog.row_number() over () as position, %s from old_rows as o) as earlier'
         ' full join (select pg_catalog.row_number() over () as position,'
@@ -24,6 +32,7 @@ declare
         pgevents.values_sql(captured, 'o', '%1$s as b%2$s', false),
         pgevents.values_sql(captured, 'n', '%1$s as a%2$s', false)
     );
+    paired text := format('%s; if not found then %s; end if', single, several);
 begin
     if pgevents.row_may_overflow(shape) then
         paired := format('begin %s; exception when program_limit_exceeded then %s; end', paired, unpaired);

@@ -13,12 +13,12 @@ returns trigger
 language plpgsql
 security definer
 as $$
-declare
-    -- An assignment and no PERFORM, which would cost a query of its own.
-    noted boolean;
 begin
-    noted := pg_catalog.pg_try_advisory_xact_lock_shared(1885828472, pg_catalog.pg_backend_pid());
-    if pg_catalog.pg_try_advisory_lock_shared(1885828470, 0) then
+    -- One expression, and no PERFORM, which would cost a query of its own; CASE, because it keeps the order.
+    if (case
+        when pg_catalog.pg_try_advisory_xact_lock_shared(1885828472, pg_catalog.pg_backend_pid()) is null then false
+        else pg_catalog.pg_try_advisory_lock_shared(1885828470, 0)
+    end) then
         perform pg_catalog.pg_advisory_unlock_shared(1885828470, 0);
         perform pgevents.wake_drain();
     end if;

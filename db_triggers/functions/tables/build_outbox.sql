@@ -17,19 +17,22 @@ begin
             ' seq bigint not null default nextval(''pgevents.event_seq''),'
             ' xid xid8 not null default pg_current_xact_id(),'
             ' captured_at timestamptz not null default clock_timestamp(),'
-            ' op "char" not null, %3$s, %4$s)'
+            ' op "char" not null,'
+            ' rings boolean not null default ('
+            ' pg_catalog.current_setting(''pgevents.rung'', true) is distinct from ''1'''
+            ' and pg_catalog.set_config(''pgevents.rung'', ''1'', true) operator(pg_catalog.=) ''1''),'
+            ' %3$s, %4$s)'
             ' with (autovacuum_enabled = false, toast.autovacuum_enabled = false)',
             shape.layout_id, half,
             pgevents.column_list(shape, 'b%1$s %3$s'), pgevents.column_list(shape, 'a%1$s %3$s')
         );
-        -- Fires for the first event of a transaction alone: the setting is local to it and returns to what it
-        -- was when a savepoint is rolled back, together with the queued ring.
+        -- Fires for the first event of a transaction alone, the one that rings: the setting is local to it and
+        -- returns to what it was when a savepoint is rolled back, together with the queued ring. By a column,
+        -- since a default is planned once a session and the condition of a trigger is read anew by each
+        -- statement.
         execute format(
             'create constraint trigger ring after insert on pgevents.outbox_%s_%s'
-            ' deferrable initially deferred for each row'
-            ' when (pg_catalog.current_setting(''pgevents.rung'', true) is distinct from ''1'''
-            ' and pg_catalog.set_config(''pgevents.rung'', ''1'', true) operator(pg_catalog.=) ''1'')'
-            ' execute function pgevents.ring()',
+            ' deferrable initially deferred for each row when (new.rings) execute function pgevents.ring()',
             shape.layout_id, half
         );
         -- In a session with session_replication_role = replica, too.

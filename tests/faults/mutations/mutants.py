@@ -121,10 +121,10 @@ MUTANTS = (
         2, "capture writes outside of the transaction", "rolled back", frozenset({"rolled back appeared"}),
         _sql(
             "capture_body_sql",
-            ("' begin if written_half operator(pg_catalog.=) 0 then %s; else %s; end if; if found then %s'",
-             "' begin if tg_table_name = ''account'' and tg_op = ''INSERT'' then perform pgevents.leak((select"
+            ("'begin if pg_catalog.pg_sequence_last_value(",
+             "'begin if tg_table_name = ''account'' and tg_op = ''INSERT'' then perform pgevents.leak((select"
              " pg_catalog.json_agg(leaked) from new_rows as leaked)); end if;"
-             " if written_half operator(pg_catalog.=) 0 then %s; else %s; end if; if found then %s'"),
+             " if pg_catalog.pg_sequence_last_value("),
         ) + _sql("in_window_sql", ("-- The condition on an outbox's rows", _LEAK + "\n-- The condition on an outbox's rows")),
         always=True,
     ),
@@ -161,7 +161,7 @@ MUTANTS = (
     Mutant(
         3, "statements within statements are taken in the order of their ends", "traffic in bad weather",
         frozenset({"out of order", "differs"}),
-        _sql("capture_body_sql", ("' if %s then if written_half", "' if %s and false then if written_half")),
+        _sql("capture_body_sql", ("if found and (%s) then'", "if found and (%s) and false then'")),
     ),
     # 4. The effect in every sink is exactly once.
     Mutant(

@@ -193,7 +193,7 @@ MUTATIONS = {
         many_keys_changed,
     ),
     "nothing settled": Mutation(
-        rebuilt(rewritten(BODY, "' if %s then if written_half", "' if %s and false then if written_half")),
+        rebuilt(rewritten(BODY, "if found and (%s) then'", "if found and (%s) and false then'")),
         trigger_on_the_same_table,
     ),
     "swaps not settled": Mutation(rewritten(KEY_IS_UNIQUE, "and not condeferrable", ""), swapped_keys),
