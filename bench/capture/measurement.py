@@ -44,7 +44,7 @@ class Bed:
     def __init__(self, dsns: dict[str, str], script: Path, extent: Extent, rounds: int, tell: Tell):
         self.dsns = dsns
         self.extent = extent
-        self._script = script
+        self.script = script
         self._rounds = rounds
         self._tell = tell
 
@@ -104,7 +104,7 @@ class Bed:
     def _run(self, name: str, clients: int, synchronous_commit: str) -> pgbench.Run:
         return pgbench.run(
             self.dsns[name],
-            {self._script: 1},
+            {self.script: 1},
             clients=clients,
             seconds=self.extent.seconds,
             settings={"synchronous_commit": synchronous_commit},
