@@ -86,7 +86,7 @@ def test_a_transaction_that_runs_and_has_not_rung_is_not_waited_for(
     with account.connect() as writer, writer.transaction():
         writer.execute("insert into account values (1)")
         account.drain()
-        assert waited(account) < 0.5
+        assert waited(account) < 2
     assert rings(listener) == [NAME]
     assert account.differences() == []
 
@@ -94,9 +94,9 @@ def test_a_transaction_that_runs_and_has_not_rung_is_not_waited_for(
 def test_one_that_has_rung_is_waited_for_until_it_ends(account: Captured) -> None:
     with account.connect() as writer, rung(writer, "insert into account values (1)"):
         assert [each.session for each in committing(account)] == [writer.info.backend_pid]
-        assert 0.3 < waited(account, 0.3) < 1
+        assert 0.3 < waited(account, 0.3) < 2.5
     assert committing(account) == []
-    assert waited(account) < 0.5
+    assert waited(account) < 2
 
 
 def test_one_that_rings_after_the_drain_has_let_go_is_left_to_its_own_ring(account: Captured) -> None:
@@ -138,11 +138,11 @@ def test_a_prepared_one_is_waited_for_for_three_seconds(account: Captured) -> No
     account.run("update pgevents.setting set doorbell = 'schedule'")
     account.run("begin; insert into account values (1); prepare transaction 'one'")
     assert [each.prepared for each in committing(account)] == [True]
-    assert 3 < waited(account) < 4
+    assert 3 < waited(account) < 10
     account.run("commit prepared 'one'")
     account.run("begin; insert into account values (2); prepare transaction 'two'")
     committer = in_the_background(lambda: account.run("commit prepared 'two'"), after=0.5)
-    assert 0.4 < waited(account) < 2
+    assert 0.4 < waited(account) < 2.9
     committer.join()
     assert committing(account) == []
     assert account.differences() == []
@@ -160,7 +160,7 @@ def test_one_that_is_prepared_while_it_is_waited_for_goes_on_being_waited_for(ac
         writer.execute("commit prepared 'late'")
 
     preparing = in_the_background(prepare_and_commit)
-    assert 0.9 < waited(account) < 2.5
+    assert 0.9 < waited(account) < 2.9
     preparing.join()
     assert account.differences() == []
 
@@ -170,7 +170,7 @@ def test_a_drain_that_waits_leaves_as_soon_as_another_one_is_awake(account: Capt
     other = Outbox(NAME, account.lambda_connection())
     with account.connect() as writer, rung(writer, "insert into account values (1)"):
         locking = in_the_background(other.try_lock, after=0.3)
-        assert 0.2 < waited(account) < 1
+        assert 0.2 < waited(account) < 2.9
         locking.join()
 
 

@@ -82,7 +82,7 @@ def test_a_function_that_takes_too_long_is_killed(start: Start) -> None:
     pid = running.ask({"do": "pid"})
     began = time.monotonic()
     answer = running.call({"do": "sleep", "seconds": 30})
-    assert 0.4 < time.monotonic() - began < 2
+    assert 0.4 < time.monotonic() - began < 15
     assert answer["FunctionError"] == "Unhandled"
     assert answer["Payload"]["errorType"] == "Sandbox.Timedout"
     assert answer["Payload"]["errorMessage"].endswith("Task timed out after 0.40 seconds")

@@ -120,8 +120,8 @@ def test_an_asynchronous_invoke_answers_at_once_with_the_request_id_that_the_fun
 ) -> None:
     running = start(timeout_s=10)
     began = time.monotonic()
-    request_id = running.send({"do": "sleep", "seconds": 0.5})
-    assert time.monotonic() - began < 0.4
+    request_id = running.send({"do": "sleep", "seconds": 2})
+    assert time.monotonic() - began < 1.8
     assert eventually(running.seen)[0]["id"] == request_id
 
 

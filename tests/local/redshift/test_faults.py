@@ -85,12 +85,13 @@ def test_message_without_a_transaction_is_undone_when_its_connection_drops_withi
 
 
 def test_delay_waits_before_the_statement(stand_in: Running, client: psycopg.Connection) -> None:
-    stand_in.control.arm(Fault("delay", seconds=0.3))
+    stand_in.control.arm(Fault("delay", seconds=1))
     started = time.monotonic()
     client.execute("select 1")
-    assert time.monotonic() - started >= 0.3
+    assert time.monotonic() - started >= 1
+    started = time.monotonic()
     client.execute("select 1")
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < 1
 
 
 def test_connections_are_refused_as_often_as_told(stand_in: Running) -> None:

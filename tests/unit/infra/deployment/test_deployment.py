@@ -62,7 +62,11 @@ class Cloud:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._await_ready()
+        try:
+            self._await_ready()
+        except AssertionError:
+            self.stop()
+            raise
         self.environment["DATABASES"] = json.dumps({"accounts": self._described(database)})
 
     def _emulated(self) -> dict[str, str]:
@@ -86,8 +90,8 @@ class Cloud:
         }
 
     def _await_ready(self) -> None:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and self._process.poll() is None:
             try:
                 urllib.request.urlopen(f"{self.url}/_ministack/ready", timeout=1).close()
                 return
@@ -135,7 +139,7 @@ class Cloud:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 @pytest.fixture
