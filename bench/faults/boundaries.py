@@ -25,7 +25,7 @@ BOUNDARIES = {
     "PostgreSQL sink": Boundary("transform", "transform.sinks.postgres:PostgresSink.apply"),
     "PostgreSQL sink's token": Boundary("transform", "transform.sinks.postgres:PostgresSink._claim"),
     "PostgreSQL sink's rows": Boundary("transform", "transform.sinks.postgres:PostgresSink._write"),
-    "S3 sink": Boundary("transform", "transform.sinks.s3:S3Sink.write"),
+    "S3 sink": Boundary("transform", "transform.sinks.s3:S3Sink.put"),
     "forwarding": Boundary("transform", "transform.sinks.forward:Forwarder.forward"),
     "noting as forwarded": Boundary("transform", "transform.source.outbox:Outbox.mark_forwarded"),
     "rotation": Boundary("transform", "transform.source.outbox:Outbox.rotate"),

@@ -1,11 +1,14 @@
 """The delivery of one batch: routed, written to every sink at hand, handed to the writer, and noted.
 
 A sink that is paused or fails does not stop the others: the batch is held for it, and taken again later.
+What a sink refuses is out of the batch before the next one keeps it; what no sink can refuse any more, as the
+writing of an archive's finished objects, is done while the batch is handed to the writer.
 """
 
 import contextlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import psycopg
@@ -22,8 +25,15 @@ from transform.source.captured import LedgerBatch
 from transform.source.dead_letters import without
 from transform.source.outbox import Outbox
 
+
+class Rest(msgspec.Struct, frozen=True):
+    """What remains to be done of a batch that nothing is refused of any more, in a thread of its own."""
+
+    finish: Callable[[], object]
+
+
 BatchWriter = Callable[[Batch], object]
-"""Takes a batch whole or raises; taking it again changes nothing."""
+"""Takes a batch whole, or but for the Rest that it returns, or raises; taking it again changes nothing."""
 
 
 class Drained(msgspec.Struct):
@@ -62,8 +72,8 @@ class Delivery:
         """
         started = time.monotonic()
         try:
-            routed, missing = self._written(batch)
-            missing |= self._hand_on(batch, routed.batch, missing)
+            routed, missing, rests = self._written(batch)
+            missing |= self._hand_on(batch, routed.batch, missing, rests)
         except SourceReplaced:
             raise
         except Exception as error:
@@ -80,10 +90,10 @@ class Delivery:
             milliseconds=round((time.monotonic() - started) * 1000),
         )  # fmt: skip
 
-    def _written(self, batch: LedgerBatch) -> tuple[Routed, set[str]]:
+    def _written(self, batch: LedgerBatch) -> tuple[Routed, set[str], dict[str, Rest]]:
         """Routes a batch and writes it to the sinks but Redshift; what one refuses becomes a dead letter.
 
-        Also returns the sinks that it was not written to.
+        Also returns the sinks that it was not written to, and what remains to be done for others.
         """
         tables = without(self._outbox.read(batch), self._outbox.buried(batch))
         refused = self._outbox.refused(batch)
@@ -93,13 +103,19 @@ class Delivery:
             if routed.dead:
                 self._outbox.bury(batch, routed.dead)
             missing: set[str] = set()
-            newly_refused = self._write(routed.batch, refused, missing)
+            rests: dict[str, Rest] = {}
+            newly_refused = self._write(routed.batch, refused, missing, rests)
             if not newly_refused:
-                return routed, missing
+                return routed, missing, rests
             refused |= newly_refused
 
-    def _write(self, batch: Batch, refused: dict[int, str], missing: set[str]) -> dict[int, str]:
-        """Writes to each sink at hand; returns what the first one refused, by seq, and adds to `missing`."""
+    def _write(
+        self, batch: Batch, refused: dict[int, str], missing: set[str], rests: dict[str, Rest]
+    ) -> dict[int, str]:
+        """Writes to each sink at hand; returns what the first one refused, by seq.
+
+        Adds to `missing` the sinks that have nothing of it, and to `rests` what others still have to do.
+        """
         for name, write in self._sinks.items():
             part = batch.for_sink(name)
             if not part.tables:
@@ -108,8 +124,11 @@ class Delivery:
                 missing.add(name)
                 continue
             try:
-                write(part)
-                self.left_out.succeed(name)
+                rest = write(part)
+                if isinstance(rest, Rest):
+                    rests[name] = rest
+                else:
+                    self.left_out.succeed(name)
             except SourceReplaced:
                 raise
             except RefusedChanges as refusal:
@@ -124,13 +143,22 @@ class Delivery:
                 missing.add(name)
         return {}
 
-    def _hand_on(self, batch: LedgerBatch, routed: Batch, missing: set[str]) -> set[str]:
-        """Hands the batch to the writer and notes how far it has come; the warehouses that it waits for."""
+    def _hand_on(
+        self, batch: LedgerBatch, routed: Batch, missing: set[str], rests: dict[str, Rest]
+    ) -> set[str]:
+        """Hands the batch to the writer, beside what else remains to be done, and notes how far it has come.
+
+        Returns what it waits for because of that.
+        """
         tables = [table for table in routed.tables if self.warehouses & set(table.sinks)]
         waiting: set[str] = set()
         is_forwarded = bool(tables) and not batch.confirmed
-        if is_forwarded and not self._forwarded(msgspec.structs.replace(routed, tables=tables)):
-            is_forwarded, waiting = False, self._warehouses_of(tables)
+        with ThreadPoolExecutor(max(1, len(rests)), "rest") as threads:
+            running = {name: threads.submit(rest.finish) for name, rest in rests.items()}
+            if is_forwarded and not self._forwarded(msgspec.structs.replace(routed, tables=tables)):
+                is_forwarded, waiting = False, self._warehouses_of(tables)
+        # Who is left out is known to this thread alone.
+        waiting |= {name for name, done in running.items() if not self._succeeded({name}, done.result)}
         if late := missing | waiting:
             reasons = [f"{name}: {self.left_out.reason(name)}" for name in sorted(late)]
             self._outbox.hold(batch, late, is_forwarded, "; ".join(reasons))
@@ -144,13 +172,17 @@ class Delivery:
         warehouses = self._warehouses_of(batch.tables)
         if warehouses & self.left_out.names():
             return False
+        return self._succeeded(warehouses, lambda: self._forward(batch))
+
+    def _succeeded(self, sinks: set[str], done: Callable[[], object]) -> bool:
+        """Whether something for these sinks went well; else they are left out for a while."""
         try:
-            self._forward(batch)
+            done()
         except Exception as error:
-            for name in warehouses:
+            for name in sinks:
                 self.left_out.fail(name, error)
             return False
-        for name in warehouses:
+        for name in sinks:
             self.left_out.succeed(name)
         return True
 

@@ -5,6 +5,9 @@ is about to end lets go of the lock, waits for the transactions that were about 
 looks once more: one of them may have found the lock taken, rung nobody, and committed after the last look.
 
 A sink that is paused or fails keeps nothing from the others: what is held for it is taken in between.
+
+Nor does a drain end as soon as it finds nothing: for a moment it looks on, since the next event would have to
+ring for another one, and wait until that is there.
 """
 
 import time
@@ -17,6 +20,7 @@ from pgevents.errors import SourceReplaced
 from transform.delivery import BatchWriter, Delivery, Drained
 from transform.source.captured import LedgerBatch
 from transform.source.epochs import NewestOf
+from transform.source.ledger import Standing
 from transform.source.outbox import Outbox
 from transform.source.snapshots import CHUNK_ROWS
 
@@ -26,6 +30,14 @@ _BACK_PRESSURE_PAUSE_SECONDS = 0.02
 # So long a writer that confirms nothing may keep the other sinks waiting, and then it is done without.
 _PATIENCE_SECONDS = 10.0
 _HELD_AT_ONCE = 16
+# About what a ring and an invocation take: whoever waits that long for an event never pays twice for it.
+_LINGER_SECONDS = 0.05
+_LINGER_PAUSE_SECONDS = 0.002
+# With so many batches the writer has enough to do: what comes meanwhile makes the next one larger, for so
+# long at most, instead of a queue in front of Redshift.
+_ENOUGH_IN_FLIGHT = 2
+_GATHER_SECONDS = 0.25
+_GATHER_PAUSE_SECONDS = 0.004
 _KEEP_DAYS = 7
 _PURGED_AT_ONCE = 1_000
 
@@ -56,6 +68,7 @@ class Drain:
         self._is_new_source = is_new_source
         self._stalled_seconds = stalled_seconds
         self._patience_seconds = _PATIENCE_SECONDS
+        self._taken_at = float("-inf")
 
     def run(self, overdue_seconds: float | None = None) -> Drained:
         """Drains until nothing is left, the time is up, the source is paused, or another drain is awake.
@@ -97,25 +110,50 @@ class Drain:
 
     def _drain(self) -> bool:
         """True when nothing is left to be taken, False when the time is up or the source is paused."""
-        limits = self._pipeline.drain
         while True:
             for batch in self._outbox.open():
                 if not self._may_take():
                     return False
                 self._take(batch)
-            caught_up = self._catch_up()
-            if self._out_of_time() or self._is_paused():
+            standing = self._look()
+            if self._out_of_time() or standing.is_paused:
                 return False
+            caught_up = self._catch_up() if standing.has_held else 0
+            self._gather(standing.in_flight)
             advanced = self._advance_snapshots()
-            opened = self._outbox.open_batches(limits.batch_events, limits.batch_bytes)
-            if not (opened or caught_up or advanced):
+            if not (self._open_batches() or caught_up or advanced or self._linger()):
                 return True
+
+    def _open_batches(self) -> int:
+        limits = self._pipeline.drain
+        return self._outbox.open_batches(limits.batch_events, limits.batch_bytes)
+
+    def _gather(self, in_flight: int) -> None:
+        """Lets events gather while the writer has enough to do."""
+        until = time.monotonic() + _GATHER_SECONDS
+        while in_flight >= _ENOUGH_IN_FLIGHT and self._delivery.warehouses - self._left_out.names():
+            if time.monotonic() >= until or self._out_of_time():
+                return
+            time.sleep(_GATHER_PAUSE_SECONDS)
+            in_flight = self._outbox.standing().in_flight
+
+    def _linger(self) -> bool:
+        """Waits for a moment after the last batch; whether another one has come."""
+        until, pause = self._taken_at + _LINGER_SECONDS, _LINGER_PAUSE_SECONDS
+        while time.monotonic() < until and not self._out_of_time():
+            # The longer nothing comes, the less often it is worth a look.
+            time.sleep(pause)
+            pause *= 2
+            if self._open_batches():
+                return True
+        return False
 
     def _advance_snapshots(self) -> bool:
         """Writes one more chunk of what was asked for into the outbox, unless enough lies there already."""
         if not self._outbox.has_snapshots(self._pipeline.drain.in_flight):
             return False
-        return self._wait_for_writer() and self._outbox.advance_snapshots(CHUNK_ROWS) is not None
+        may_go_on = self._wait_for_writer(self._outbox.standing().in_flight)
+        return may_go_on and self._outbox.advance_snapshots(CHUNK_ROWS) is not None
 
     def _left_behind(self) -> bool:
         self._outbox.wait_for_commits(self._out_of_time)
@@ -136,21 +174,25 @@ class Drain:
             taken += 1
         return taken
 
+    def _look(self) -> Standing:
+        standing = self._outbox.standing()
+        self._left_out.pause(standing.paused)
+        return standing
+
     def _is_paused(self) -> bool:
-        paused = self._outbox.paused()
-        self._left_out.pause(paused)
-        return "source" in paused
+        return self._look().is_paused
 
     def _may_take(self) -> bool:
         """Whether to take one more batch; False when the time is up or the source is paused."""
-        return not self._is_paused() and self._wait_for_writer()
+        standing = self._look()
+        return not standing.is_paused and self._wait_for_writer(standing.in_flight)
 
-    def _wait_for_writer(self) -> bool:
+    def _wait_for_writer(self, in_flight: int) -> bool:
         """Holds back while too many batches are forwarded and not applied; False when the time is up.
 
         When the writer confirms none for a while, the other sinks go on without it.
         """
-        fewest, since = self._outbox.in_flight(), time.monotonic()
+        fewest, since = in_flight, time.monotonic()
         while fewest >= self._pipeline.drain.in_flight and self._delivery.warehouses - self._left_out.names():
             if self._out_of_time():
                 return False
@@ -158,7 +200,7 @@ class Drain:
                 self._go_on_without_writer()
                 break
             time.sleep(_BACK_PRESSURE_PAUSE_SECONDS)
-            if (in_flight := self._outbox.in_flight()) < fewest:
+            if (in_flight := self._outbox.standing().in_flight) < fewest:
                 fewest, since = in_flight, time.monotonic()
         if fewest < self._pipeline.drain.in_flight:
             self._patience_seconds = _PATIENCE_SECONDS
@@ -182,6 +224,7 @@ class Drain:
 
     def _take(self, batch: LedgerBatch) -> None:
         self._delivery.take(batch)
+        self._taken_at = time.monotonic()
         if batch.kind == "replay":
             # Events may have come to wait behind those that it has sent again, while it did so.
             self._replay_what_is_free()

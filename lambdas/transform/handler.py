@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from pgevents.errors import InputError
 from pgevents.settings import Connection, TransformSettings
 from transform.answers import Applied, Failed, Purged, Refused, Replaced, answer_of, note
 from transform.connections import SOURCE_SESSION, Connections
+from transform.delivery import Rest
 from transform.drain import BatchWriter, Drain, Drained
 from transform.metrics import measure, write
 from transform.purge import Horizon, PurgeSink, purge_sinks
@@ -154,11 +156,15 @@ class Transform:
             if isinstance(sink, PostgresSink)
         }
         archives = {
-            name: S3Writer(self._s3, self._settings.bucket, sink.prefix).write
+            name: self._archive(sink)
             for name, sink in self._pipeline.sinks.items()
             if isinstance(sink, S3Sink)
         }
         return {**postgres, **archives}
+
+    def _archive(self, sink: S3Sink) -> BatchWriter:
+        writer = S3Writer(self._s3, self._settings.bucket, sink.prefix)
+        return lambda batch: Rest(partial(writer.put, writer.render(batch)))
 
     def _postgres(self, name: str, sink: PostgresSink) -> BatchWriter:
         """The sink of this name, reached when it is written to: one that is away must not stop the others.

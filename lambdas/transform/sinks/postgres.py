@@ -109,6 +109,7 @@ class PostgresSink:
         self._batches = quoted(schema, "pgevents_applied_batch")
         self._targets = quoted(schema, "pgevents_target")
         self._tables = Tables(schema)
+        self._claimed = sql.SQL(CLAIM).format(batches=self._batches).as_bytes(None)
         self._has_bookkeeping = False
 
     def apply(self, batch: Batch) -> Applied:
@@ -199,7 +200,7 @@ class PostgresSink:
     def _claim(self, cursor: Cursor, batch: Batch) -> bool:
         """Put down the batch's token; False when it had been put down before. Raises SourceReplaced."""
         token = [batch.source, batch.epoch, batch.batch_id, batch.opened_at, batch.change_count()]
-        if cursor.execute(sql.SQL(CLAIM).format(batches=self._batches), token).rowcount == 1:
+        if cursor.execute(self._claimed, token).rowcount == 1:
             return True
         # A statement of its own: it sees the token of a transaction that the first one waited for.
         row = cursor.execute(sql.SQL(FIND_BATCH).format(batches=self._batches), token[:3]).fetchone()

@@ -5,7 +5,8 @@ Every statement is guarded by version: it takes effect only where what it would 
 holds the target's lock, so what one statement sees stays true for the next.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from psycopg import sql
 
@@ -90,6 +91,10 @@ class Merge:
         self._history = quoted(schema, history_name(table.target))
         self.names = [column.name for column in table.columns]
 
+    def _statement(self, name: str, made: Callable[[], sql.Composed]) -> bytes:
+        table = self.table
+        return self._tables.statement((name, table.target, table.key, table.columns), made)
+
     def write(self, cursor: Cursor, changes: list[Change]) -> int:
         """Bring the target to these changes of it; returns how many rows took an effect."""
         if not changes:
@@ -109,14 +114,19 @@ class Merge:
         PostgreSQL rounds to numeric(12,2) or timestamp(0) without a word, so it is asked first.
         """
         rows = [change for change in changes if change.clause == "INSERT" and change.values is not None]
-        found = (self._cuts(cursor, shape, rows) for shape in self.shapes() if rows)
+        found = (self._cuts(cursor, *shape, rows) for shape in enumerate(self.shapes()) if rows)
         return next(filter(None, found), [])
 
-    def _cuts(self, cursor: Cursor, shape: Shape, rows: Sequence[Change]) -> list[Refusal]:
-        cut = {name: _is_cut(name, shape) for name in self.names if shape[name].is_modified()}
-        if not cut:
+    def _cuts(self, cursor: Cursor, position: int, shape: Shape, rows: Sequence[Change]) -> list[Refusal]:
+        if not any(shape[name].is_modified() for name in self.names):
             return []
-        statement = sql.SQL(CUTS).format(
+        statement = self._statement(f"cuts {position}", partial(self._made_cuts, shape))
+        found = cursor.execute(statement, [*_transposed(rows, range(len(self.names))), _versions(rows)])
+        return [self._cut(rows[int(str(place)) - 1], int(str(column)), shape) for place, column in found]
+
+    def _made_cuts(self, shape: Shape) -> sql.Composed:
+        cut = {name: _is_cut(name, shape) for name in self.names if shape[name].is_modified()}
+        return sql.SQL(CUTS).format(
             cases=sql.SQL(" ").join(
                 sql.SQL("when {} then {}").format(test, sql.Literal(self.names.index(name)))
                 for name, test in cut.items()
@@ -124,8 +134,6 @@ class Merge:
             conditions=sql.SQL(" or ").join(cut.values()),
             incoming=_incoming(self.names),
         )
-        found = cursor.execute(statement, [*_transposed(rows, range(len(self.names))), _versions(rows)])
-        return [self._cut(rows[int(str(place)) - 1], int(str(column)), shape) for place, column in found]
 
     def _cut(self, change: Change, column: int, shape: Shape) -> Refusal:
         name = self.names[column]
@@ -141,20 +149,28 @@ class Merge:
         return written + (self._upsert(cursor, insertions) if insertions else 0)
 
     def _truncate(self, cursor: Cursor, version: int) -> int:
-        statement = sql.SQL(TRUNCATE).format(
-            bookkeeping=self._bookkeeping, tombstones=self._tombstones, target=self._target
+        statement = self._statement(
+            "truncate",
+            lambda: sql.SQL(TRUNCATE).format(
+                bookkeeping=self._bookkeeping, tombstones=self._tombstones, target=self._target
+            ),
         )
         return cursor.execute(statement, [self.table.target, version, version, version]).rowcount
 
     def _delete(self, cursor: Cursor, deletions: list[Change]) -> int:
         key = list(self.table.key)
-        statement = sql.SQL(DELETE).format(**self._parts(key))
+        statement = self._statement("delete", lambda: sql.SQL(DELETE).format(**self._parts(key)))
         columns = _transposed(deletions, self.table.key_positions())
         return cursor.execute(statement, [*columns, _versions(deletions)]).rowcount
 
     def _upsert(self, cursor: Cursor, insertions: list[Change]) -> int:
+        statement = self._statement("upsert", self._made_upsert)
+        columns = _transposed(insertions, range(len(self.names)))
+        return cursor.execute(statement, [*columns, _versions(insertions), self.table.target]).rowcount
+
+    def _made_upsert(self) -> sql.Composed:
         changing = [name for name in (*self.names, "_version") if name not in self.table.key]
-        statement = sql.SQL(UPSERT).format(
+        return sql.SQL(UPSERT).format(
             columns=_list(self.names),
             bookkeeping=self._bookkeeping,
             assignments=sql.SQL(", ").join(
@@ -162,8 +178,6 @@ class Merge:
             ),
             **self._parts(self.names),
         )
-        columns = _transposed(insertions, range(len(self.names)))
-        return cursor.execute(statement, [*columns, _versions(insertions), self.table.target]).rowcount
 
     def _parts(self, columns: list[str]) -> dict[str, sql.Composable]:
         """What the statements on the target and its tombstones have in common."""
@@ -190,18 +204,21 @@ class Merge:
         rows = [change for change in changes if change.values is not None]
         written = 0
         if rows:
-            statement = sql.SQL(REMEMBER).format(
-                history=self._history,
-                key=_list(self.table.key),
-                columns=_list(self.names),
-                casts=_casts(self.names, self._tables.shape(history_name(self.table.target))),
-                incoming=_incoming([*self.names, "_clause"]),
-            )
+            statement = self._statement("remember", self._made_remember)
             columns = _transposed(rows, range(len(self.names)))
             clauses = [change.clause for change in rows]
             written = cursor.execute(statement, [*columns, clauses, _versions(rows)]).rowcount
         truncations = [change.version for change in changes if change.values is None]
         return written + sum(self._remember_truncation(cursor, version) for version in truncations)
+
+    def _made_remember(self) -> sql.Composed:
+        return sql.SQL(REMEMBER).format(
+            history=self._history,
+            key=_list(self.table.key),
+            columns=_list(self.names),
+            casts=_casts(self.names, self._tables.shape(history_name(self.table.target))),
+            incoming=_incoming([*self.names, "_clause"]),
+        )
 
     def _remember_truncation(self, cursor: Cursor, version: int) -> int:
         statement = sql.SQL(REMEMBER_TRUNCATION).format(

@@ -10,7 +10,8 @@ Missing tables and columns are made. A column of a type that could lose somethin
 change of type rewrites the table under an exclusive lock, so a person picks the hour for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import msgspec
 import psycopg
@@ -115,15 +116,26 @@ class Tables:
         self._schema = schema
         self._shapes: dict[str, Shape] = {}
         self._types: dict[str, str] = {}
+        self._statements: dict[object, bytes] = {}
 
     def forget(self) -> None:
         """Look at everything anew: a transaction that may have changed a table did not commit."""
         self._shapes.clear()
         self._types.clear()
+        self._statements.clear()
 
     def shape(self, name: str) -> Shape:
         """The columns of a table that `fit` has seen, by name."""
         return self._shapes[name]
+
+    def statement(self, of: object, made: Callable[[], sql.Composable]) -> bytes:
+        """The text of a statement, made once for `of` (what it depends on) and as long as no table changes.
+
+        Making it takes longer than running it, for a batch of some rows.
+        """
+        if of not in self._statements:
+            self._statements[of] = made().as_bytes(None)
+        return self._statements[of]
 
     def fit(self, cursor: Cursor, changed: Iterable[TableChanges]) -> None:
         """Make every table that these changes need, and add the columns that are missing.
@@ -154,10 +166,13 @@ class Tables:
             self._read(cursor, names)
         held: set[str] = set()
         while present := [name for name in names if name in self._shapes and name not in held]:
-            tables = sql.SQL(", ").join(quoted(self._schema, name) for name in present)
-            cursor.execute(sql.SQL("lock table {} in row exclusive mode").format(tables), [])
+            cursor.execute(self.statement(("lock", *present), partial(self._lock, present)), [])
             held.update(present)
             self._read(cursor, names)
+
+    def _lock(self, names: list[str]) -> sql.Composed:
+        tables = sql.SQL(", ").join(quoted(self._schema, name) for name in names)
+        return sql.SQL("lock table {} in row exclusive mode").format(tables)
 
     def _resolve(self, cursor: Cursor, names: set[str]) -> None:
         unknown = sorted(names - self._types.keys())
@@ -196,6 +211,8 @@ class Tables:
             if column is not None:
                 bare = UNSIZED.get(str(type_), str(type_))
                 columns[str(column)] = ColumnShape(bare, str(declared))
+        if any(self._shapes.get(name) != shape for name, shape in read.items()):
+            self._statements.clear()
         self._shapes |= read
 
     def _create(self, cursor: Cursor, made: WantedTable) -> None:

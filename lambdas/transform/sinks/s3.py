@@ -8,9 +8,9 @@ state keeps its own names. docs/adr/0008-s3-layout-and-forwarding.md says why.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from pgevents.batch import Batch, TableChanges
@@ -29,6 +29,13 @@ _PIECE_BYTES = 1024 * 1024
 GZIP_HEADER = 31  # zlib's own gzip header, which has no time in it
 
 
+class Object(NamedTuple):
+    """One object of the archive."""
+
+    key: str
+    body: bytes
+
+
 class S3Sink:
     """Writes batches under one prefix of one bucket."""
 
@@ -43,18 +50,30 @@ class S3Sink:
     def write(self, batch: Batch) -> list[str]:
         """Write the batch (what is routed to this sink of it); returns the keys of its objects.
 
-        Raises RefusedChanges for a text that UTF-8 cannot express, TransientError for everything else; what
-        was written until then is written again with the next attempt.
+        Raises as `render` and `put`.
         """
+        return self.put(self.render(batch))
+
+    def render(self, batch: Batch) -> list[Object]:
+        """The batch's objects, which nothing is refused of any more.
+
+        Raises RefusedChanges for a text that UTF-8 cannot express, TransientError for a column's name.
+        """
+        return [
+            Object(object_key(self._prefix, target, batch, part), body)
+            for target, tables in groupby(sorted(batch.tables, key=_target), key=_target)
+            for part, body in enumerate(self._objects(batch.source, list(tables)), 1)
+        ]
+
+    def put(self, objects: Iterable[Object]) -> list[str]:
+        """Write objects; returns their keys. Raises TransientError; all are written again then."""
         keys = []
-        for target, tables in groupby(sorted(batch.tables, key=_target), key=_target):
-            for part, body in enumerate(self._objects(batch.source, list(tables)), 1):
-                key = object_key(self._prefix, target, batch, part)
-                with aws_errors(f"write s3://{self._bucket}/{key}"):
-                    self._client.put_object(
-                        Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
-                    )
-                keys.append(key)
+        for key, body in objects:
+            with aws_errors(f"write s3://{self._bucket}/{key}"):
+                self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
+                )
+            keys.append(key)
         return keys
 
     def _objects(self, source: str, tables: list[TableChanges]) -> Iterator[bytes]:

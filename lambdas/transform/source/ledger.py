@@ -6,12 +6,39 @@ docs/reference/ledger.md explains the states.
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+import msgspec
+
 from transform.source.captured import LedgerBatch
 from transform.source.session import SourceSession
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What a drain must know before it goes on.
+
+    `paused` are the word source and names of sinks; `in_flight` counts the batches that the writer was given
+    and has not confirmed; `has_held` says whether any batch waits for a sink.
+    """
+
+    paused: frozenset[str]
+    in_flight: int
+    has_held: bool
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the source itself is paused."""
+        return "source" in self.paused
+
+
 class Ledger(SourceSession):
     """The batches of one source and their states."""
+
+    def standing(self) -> Standing:
+        """How things stand at this moment, in one look."""
+        row = self._connection.execute(_STANDING).fetchone()
+        if row is None:
+            raise AssertionError("a query without a condition has one row")
+        paused, in_flight, has_held = row
+        return Standing(frozenset(paused), in_flight, has_held)
 
     def open(self) -> list[LedgerBatch]:
         """The batches that nobody has taken yet: replays first, then the oldest."""
@@ -36,18 +63,6 @@ class Ledger(SourceSession):
         """
         waits_for_another = "b.state = 'held' and not b.held_for <@ %s::text[]"
         return self._ledger(waits_for_another, (list(without),), "b.attempts, ", f"limit {most:d}")
-
-    def in_flight(self) -> int:
-        """How many batches the writer was given and has not confirmed."""
-        return self._count(
-            "select count(*) from pgevents.batch as b where b.state in ('forwarded', 'held')"
-            " and b.forwarded_at is not null and b.confirmed_epoch is distinct from b.epoch"
-        )
-
-    def paused(self) -> frozenset[str]:
-        """What an operator has paused: the word source, and names of sinks."""
-        rows = self._connection.execute("select what from pgevents.paused").fetchall()
-        return frozenset(what for (what,) in rows)
 
     def mark_forwarded(self, batch: LedgerBatch) -> None:
         """Notes that the writer was given the batch and every other sink has it.
@@ -160,6 +175,18 @@ select
     b.batch_id, b.epoch, b.events, b.opened_at, b.kind, b.replay_epoch,
     b.confirmed_epoch is not distinct from b.epoch
 from pgevents.batch as b
+"""
+
+_STANDING = """
+select
+    array(select p.what from pgevents.paused as p),
+    (
+        select count(*) from pgevents.batch as b
+        where
+            b.state in ('forwarded', 'held') and b.forwarded_at is not null
+            and b.confirmed_epoch is distinct from b.epoch
+    ),
+    exists (select from pgevents.batch as b where b.state = 'held')
 """
 
 _FORWARDED = """

@@ -149,7 +149,7 @@ def test_batches_wait_for_the_writer_and_go_on_when_it_has_confirmed(account: Ca
     )
     drain.run()
     assert [batch.batch_id for batch in forwarded] == [1, 2, 3, 4, 5]
-    assert account.outbox.in_flight() <= 3
+    assert account.outbox.standing().in_flight <= 3
 
 
 def test_a_sweep_forwards_again_what_was_never_confirmed_and_the_same_bytes(account: Captured) -> None:

@@ -31,13 +31,17 @@ def state(captured: Captured) -> list[str]:
 def test_a_batch_goes_from_open_to_forwarded_to_applied_and_never_back(account: Captured) -> None:
     batch = only(account)
     account.outbox.mark_forwarded(batch)
-    assert (state(account), account.outbox.open(), account.outbox.in_flight()) == (["forwarded"], [], 1)
+    assert (state(account), account.outbox.open(), account.outbox.standing().in_flight) == (
+        ["forwarded"],
+        [],
+        1,
+    )
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert account.outbox.mark_applied(batch.batch_id, at, batch.epoch, batch.opened_at)
     assert not account.outbox.mark_applied(batch.batch_id)
     account.outbox.mark_forwarded(batch)
     account.outbox.hold(batch, ["archive"], False, "paused")
-    assert (state(account), account.outbox.in_flight()) == (["applied"], 0)
+    assert (state(account), account.outbox.standing().in_flight) == (["applied"], 0)
     assert account.run("select applied_at, attempts from pgevents.batch") == [(at, 1)]
 
 
@@ -70,9 +74,9 @@ def test_an_answer_that_overtakes_the_drain_applies_the_batch_as_soon_as_it_is_n
 def test_a_held_batch_is_applied_when_the_sinks_it_waits_for_have_it_too(account: Captured) -> None:
     batch = only(account)
     account.outbox.hold(batch, ["archive"], True, "archive: paused")
-    assert (state(account), account.outbox.in_flight()) == (["held"], 1)
+    assert (state(account), account.outbox.standing().in_flight) == (["held"], 1)
     assert account.outbox.mark_applied(batch.batch_id, None, batch.epoch, batch.opened_at)
-    assert (state(account), account.outbox.in_flight()) == (["held"], 0)
+    assert (state(account), account.outbox.standing().in_flight) == (["held"], 0)
     (held,) = account.outbox.held_batches((), 10)
     assert held.confirmed
     account.outbox.mark_written(held)

@@ -54,13 +54,13 @@ class TestPausedSink:
         for number in range(1, 11):
             insert(shop, number)
             shop.drain()
-        assert (shop.forwarded, shop.captured.outbox.in_flight()) == ([], 0)
+        assert (shop.forwarded, shop.captured.outbox.standing().in_flight) == ([], 0)
         resume(shop)
         most_in_flight = []
 
         def forward(batch: Batch) -> None:
             shop.forwarded.append(batch)
-            most_in_flight.append(shop.captured.outbox.in_flight())
+            most_in_flight.append(shop.captured.outbox.standing().in_flight)
             if len(shop.forwarded) % 3 == 0:
                 shop.confirm()
 
@@ -203,7 +203,7 @@ class TestFailingSink:
         shop.run("insert into account select g, 'x' from generate_series(1, 200) as g")
         shop.drain()
         assert len(shop.model()) == len(shop.archive.seqs()) == 200
-        assert (len(shop.forwarded), captured.outbox.in_flight()) == (4, 4)
+        assert (len(shop.forwarded), captured.outbox.standing().in_flight) == (4, 4)
         for _ in range(3):
             insert(shop, len(shop.table()) + 1)
             shop.drain()

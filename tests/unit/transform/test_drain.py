@@ -1,5 +1,6 @@
 """The drain's order of steps, over an outbox that keeps its ledger in memory; any step can be let fail."""
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import cast
@@ -15,7 +16,9 @@ from pgevents.errors import TransientError
 from pgevents.refusals import Refusal, RefusedChanges
 from transform import drain as drain_module
 from transform import left_out
+from transform.delivery import Rest
 from transform.drain import Drain, Drained
+from transform.source.ledger import Standing
 from transform.source.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
 
 TABLE = "accounts.public.account"
@@ -120,8 +123,8 @@ class LedgerOutbox:
     def purge(self, days: int, most: int) -> bool:
         return False
 
-    def paused(self) -> frozenset[str]:
-        return frozenset(self.pauses)
+    def standing(self) -> Standing:
+        return Standing(frozenset(self.pauses), self.in_flight(), bool(self._in_state("held")))
 
     def wait_for_commits(self, out_of_time: Callable[[], bool]) -> None:
         assert not self.holds_lock
@@ -268,6 +271,8 @@ def bench() -> Bench:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain_module, "_BACK_PRESSURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(drain_module, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(drain_module, "_GATHER_SECONDS", 0.0)
 
 
 BEGIN = ["lock", "open batches"]
@@ -357,6 +362,95 @@ def test_batch_of_dropped_events_is_applied_and_counted(bench: Bench) -> None:
     bench.outbox.commit(1, 2)
     assert bench.run() == Drained(batches=1, events=2, dropped=2)
     assert bench.steps() == [*BEGIN, "read 1", "applied 1", *END]
+
+
+def test_archive_finishes_while_the_batch_is_handed_on(bench: Bench) -> None:
+    """Each waits until the other has begun, which neither would live to see one after the other."""
+    begun = {"archive": threading.Event(), "forward": threading.Event()}
+
+    def meet(mine: str, other: str) -> None:
+        begun[mine].set()
+        assert begun[other].wait(10), f"{other} had not begun while {mine} was running"
+
+    forward = bench.writer.write
+
+    def forward_and_meet(batch: Batch) -> None:
+        forward(batch)
+        meet("forward", "archive")
+
+    bench.archive.write = lambda batch: Rest(lambda: meet("archive", "forward"))  # type: ignore[method-assign]
+    bench.writer.write = forward_and_meet  # type: ignore[method-assign]
+    bench.outbox.commit(1)
+    bench.run()
+    assert bench.outbox.states == {1: "forwarded"}
+
+
+def test_batch_waits_for_an_archive_that_could_not_finish(bench: Bench) -> None:
+    def fail() -> None:
+        raise TransientError("no bucket")
+
+    bench.archive.write = lambda batch: Rest(fail)  # type: ignore[method-assign]
+    bench.outbox.commit(1)
+    with pytest.raises(TransientError, match="no bucket"):
+        bench.run()
+    assert bench.outbox.states == {1: "held"}
+    assert bench.outbox.held_for == {1: {"archive"}}
+    assert list(bench.writer.given) == [1]
+
+
+def test_drain_looks_on_for_a_moment_after_its_last_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "_LINGER_SECONDS", 30.0)
+    late = iter([(), (), (2,)])
+    bench.outbox.commit(1)
+
+    def commit_late(batch_events: int, batch_bytes: int) -> int:
+        if bench.outbox.states:
+            if (ids := next(late, None)) is None:
+                monkeypatch.setattr(drain_module, "_LINGER_SECONDS", 0.0)
+            elif ids:
+                bench.outbox.commit(*ids)
+        return LedgerOutbox.open_batches(bench.outbox, batch_events, batch_bytes)
+
+    bench.outbox.open_batches = commit_late  # type: ignore[method-assign]
+    assert bench.run().batches == 2
+    steps = bench.steps()
+    assert steps.count("unlock") == 1
+    assert steps.index("read 2") < steps.index("unlock")
+
+
+class TestGathering:
+    def test_events_gather_while_the_writer_has_enough_to_do(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two batches are under way: what commits until one is applied makes one batch, not three."""
+        monkeypatch.setattr(drain_module, "_GATHER_SECONDS", 30.0)
+        looks = iter(range(5))
+        standing = bench.outbox.standing
+
+        def look_and_commit() -> Standing:
+            if bench.outbox.in_flight() == 2 and (look := next(looks, None)) is not None:
+                if look < 3:
+                    bench.outbox.commit(10 + look)
+                else:
+                    bench.outbox.states[1] = "applied"
+            return standing()
+
+        bench.outbox.standing = look_and_commit  # type: ignore[method-assign]
+        bench.pipeline = msgspec.structs.replace(bench.pipeline, drain=Limits(batch_events=5))
+        bench.outbox.commit(1, 2, 3, 4, 5, 6)
+        assert bench.run() == Drained(batches=3, events=9)
+
+    def test_writer_that_confirms_nothing_is_not_waited_for_longer(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(drain_module, "_GATHER_SECONDS", 0.01)
+        bench.pipeline = msgspec.structs.replace(bench.pipeline, drain=Limits(batch_events=1))
+        bench.outbox.commit(1, 2, 3)
+        assert bench.run().batches == 3
+        bench.outbox.commit(4)
+        assert bench.run().batches == 1
 
 
 class TestBackPressure:

@@ -302,6 +302,19 @@ def test_column_that_is_narrowed_behind_a_warm_sink_cuts_no_value(sink: Postgres
     ]
 
 
+def test_column_that_is_narrowed_once_more_cuts_no_value_either(sink: PostgresSink, target: Target) -> None:
+    """The statement that looked for cuts was made for the wider column."""
+    columns = "id bigint, a numeric"
+    sink.apply(batch(table([insert(1, "1", "1.5")], columns)))
+    target.execute("alter table replica.account alter column a type numeric(10, 3)")
+    sink.apply(batch(table([insert(2, "2", "1.125")], columns), batch_id=2))
+    target.execute("delete from replica.account")
+    target.execute("alter table replica.account alter column a type numeric(10, 1)")
+
+    with pytest.raises(RefusedChanges, match="does not fit numeric.10,1. without loss"):
+        sink.apply(batch(table([insert(3, "3", "1.125")], columns), batch_id=3))
+
+
 def test_table_that_vanished_is_made_anew(sink: PostgresSink, target: Target) -> None:
     sink.apply(batch(table([insert(1, "1", "x")])))
     target.execute("drop table replica.account")
