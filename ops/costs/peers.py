@@ -32,7 +32,7 @@ def compared(made: Deployment, standing: list[Line], prices: PriceList) -> Mappi
     return {
         "this pipeline": [ours(load, made, standing, prices) for load in LOADS],
         "DMS": [dms(load, prices) for load in LOADS],
-        "a Lambda a row": [lambda_a_row(load, prices) for load in LOADS],
+        "a Lambda a row": [lambda_a_row(load, made, prices) for load in LOADS],
     }
 
 
@@ -42,6 +42,11 @@ def ours(load: float, made: Deployment, standing: list[Line], prices: PriceList)
     possible = flow(load, made, prices).is_possible
     note = "" if possible else "more than one drain a source, or the writer, can do by this model"
     return Figure(load, _a_million(total(lines, "pipeline"), load), note)
+
+
+def through_ours(load: float, made: Deployment, prices: PriceList) -> Figure:
+    """What passes through alone: Lambdas, S3, logs, traffic."""
+    return Figure(load, _a_million(total(traffic(load, made, prices), "pipeline"), load))
 
 
 def dms(load: float, prices: PriceList) -> Figure:
@@ -55,13 +60,18 @@ def dms(load: float, prices: PriceList) -> Figure:
     return Figure(load, _a_million(total(lines), load), kind)
 
 
-def lambda_a_row(load: float, prices: PriceList) -> Figure:
-    """A trigger that invokes a Lambda for each row, which writes it into Redshift by itself."""
+def lambda_a_row(load: float, made: Deployment, prices: PriceList) -> Figure:
+    """A trigger that invokes a Lambda for each row, which writes it into Redshift and the archives by itself.
+
+    For that it needs as long as this pipeline's writer for a batch of one row.
+    """
     rows = load * SECONDS_A_MONTH
-    time = rows * prices.use("row_lambda_seconds") * prices.use("row_lambda_gb")
+    seconds = sum(map(prices.use, ("writer_seconds", "writer_event_seconds", "redshift_seconds")))
+    time = rows * seconds * prices.use("row_lambda_gb")
     lines = [
         line(prices, "pipeline", "requests", rows, "lambda_request"),
         line(prices, "pipeline", "time", time, "lambda_arm_second"),
+        line(prices, "pipeline", "objects written", rows * made.archives, "s3_put"),
     ]
     note = "" if load <= _ROWS_A_SECOND else "not possible: Redshift takes about ten such commits a second"
     return Figure(load, _a_million(total(lines), load), note)

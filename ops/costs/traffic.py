@@ -89,13 +89,15 @@ def flow(load: float, made: Deployment, prices: PriceList) -> Flow:
     batches = _bounded(
         drains * made.sources,
         load,
-        use("writer_seconds"),
+        use("writer_seconds") + use("redshift_seconds"),
         use("writer_event_seconds"),
         use("batch_events"),
     )
     a_source = batches / max(made.sources, 1)
     drain_busy = a_source * use("drain_seconds") + each_source * use("drain_event_seconds")
-    writer_busy = batches * use("writer_seconds") + load * use("writer_event_seconds")
+    writer_busy = batches * (use("writer_seconds") + use("redshift_seconds")) + load * use(
+        "writer_event_seconds"
+    )
     return Flow(batches, drain_busy, writer_busy)
 
 

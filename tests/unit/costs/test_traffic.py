@@ -1,8 +1,9 @@
 """What passes through: batches grow with the load, so an event costs less the more there are."""
 
+import msgspec
 import pytest
 
-from ops.costs.peers import LOADS, compared
+from ops.costs.peers import LOADS, compared, lambda_a_row, through_ours
 from ops.costs.prices import SECONDS_A_MONTH, Line, PriceList, load_prices, total
 from ops.costs.standing import standing, virtual_processors
 from ops.costs.traffic import Deployment, deployment, flow, traffic
@@ -48,12 +49,24 @@ def test_a_rare_event_is_a_batch_of_its_own(prices: PriceList) -> None:
 def test_one_writer_bounds_the_batches(prices: PriceList) -> None:
     through = flow(1000, MADE, prices)
     assert through.writer_busy == pytest.approx(1)
-    assert through.batches < 1 / prices.use("writer_seconds")
+    assert through.batches < 1 / (prices.use("writer_seconds") + prices.use("redshift_seconds"))
     assert through.is_possible
 
 
 def test_beyond_the_writer_the_model_says_so(prices: PriceList) -> None:
     assert not flow(50_000, MADE, prices).is_possible
+
+
+def test_at_a_hundred_events_a_second_ours_costs_a_tenth_of_a_lambda_a_row(prices: PriceList) -> None:
+    assert through_ours(100, MADE, prices).usd_a_million <= lambda_a_row(100, MADE, prices).usd_a_million / 10
+
+
+def test_a_lambda_a_row_waits_for_redshift_as_long_as_the_writer_does(prices: PriceList) -> None:
+    made = msgspec.structs.replace(MADE, archives=0)
+    seconds = sum(map(prices.use, ("writer_seconds", "writer_event_seconds", "redshift_seconds")))
+    each = 0.0000002 + seconds * 0.25 * 0.0000133334
+    assert lambda_a_row(1, made, prices).usd_a_million == pytest.approx(each * 1e6)
+    assert lambda_a_row(1, MADE, prices).usd_a_million == pytest.approx(each * 1e6 + 5)
 
 
 def test_more_events_cost_more_and_each_of_them_less(prices: PriceList) -> None:
@@ -115,5 +128,5 @@ def test_the_three_ways_are_compared_at_the_same_loads(prices: PriceList) -> Non
     found = compared(MADE, standing({}, prices), prices)
     assert list(found) == ["this pipeline", "DMS", "a Lambda a row"]
     assert [[figure.load for figure in figures] for figures in found.values()] == [list(LOADS)] * 3
-    assert found["a Lambda a row"][0].usd_a_million == pytest.approx(0.2 + 0.1 * 0.25 * 13.3334)
+    assert found["a Lambda a row"][0] == lambda_a_row(1, MADE, prices)
     assert "not possible" in found["a Lambda a row"][2].note

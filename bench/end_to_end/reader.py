@@ -1,0 +1,67 @@
+"""A reader of a sink: sees rows become visible, and knows from each when it was written."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+
+_PAUSE_SECONDS = 0.004
+
+_LATER = """
+select entry_id, extract(epoch from stamped_at)::float8 from {table}
+where stamped_at > to_timestamp({since})
+"""
+
+
+class Reader:
+    """Polls one target for rows that it has not seen yet, for the length of a block.
+
+    `latencies` has the seconds from each row's moment to the end of the look that saw it first; a look reads
+    everything that is later than `since`, so none is missed that comes late.
+    """
+
+    def __init__(self, dsn: str, table: str) -> None:
+        self._dsn = dsn
+        self._table = table
+        self._since = time.time()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._seen: dict[int, float] = {}
+        self.latencies: list[float] = []
+
+    def __enter__(self) -> "Reader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        query = sql.SQL(_LATER).format(table=sql.Identifier(self._table), since=sql.Literal(self._since))
+        with psycopg.connect(self._dsn, autocommit=True) as sink:
+            while not self._ended.wait(_PAUSE_SECONDS):
+                rows = sink.execute(query).fetchall()
+                self.note(rows, time.time())
+
+    def note(self, rows: Sequence[tuple[int, float]], now: float) -> None:
+        """Takes notice of what one look has seen: rows and when each was written."""
+        for entry, stamped in rows:
+            if self._seen.get(entry, 0.0) < stamped:
+                self._seen[entry] = stamped
+                self.latencies.append(now - stamped)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The value that so many percent do not exceed; not a number when there is none."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))] if ranked else float("nan")
+
+
+def last_stamp(connection: psycopg.Connection, table: str) -> float:
+    """When the latest row that is visible now was written (Unix seconds)."""
+    query = sql.SQL("select extract(epoch from max(stamped_at))::float8 from {}")
+    row = connection.execute(query.format(sql.Identifier(table))).fetchone()
+    return float(row[0]) if row and row[0] is not None else 0.0

@@ -1,0 +1,27 @@
+"""A whole local stack to be measured, over the bench's own pipeline."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.end_to_end.project import TABLE, pipeline
+from bench.faults.arena import Arena
+from bench.recovery.project import make_project
+from local.stack.pace import Pace
+
+# A busy machine imports slowly, and that is not measured here.
+_PACE = Pace(imports=60.0)
+
+
+@contextmanager
+def measured_stack(sources: Sequence[str]) -> Iterator[Arena]:
+    """A stack that runs for the length of a block, with these sources. Raises ProgramFailed."""
+    with tempfile.TemporaryDirectory(prefix="pgevents-bench-", ignore_cleanup_errors=True) as folder:
+        project = make_project(Path(folder) / "project", dict.fromkeys(sources, TABLE), pipeline(sources))
+        arena = Arena(project, Path(folder) / "state", _PACE)
+        try:
+            arena.start()
+            yield arena
+        finally:
+            arena.stop()

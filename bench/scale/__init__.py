@@ -1,0 +1,26 @@
+"""`./pgevents bench scale`: fifty sources instead of one, and a backlog ten times as long.
+
+One PostgreSQL server with a database a source and one for the sink; the drain runs in this process, one
+source after the other, as fifty Lambdas do side by side. Handing on to Redshift is left out: it is the same
+for each batch, whichever source that is from.
+"""
+
+import argparse
+
+from bench import measure
+
+SUMMARY = "What an event costs with 50 sources instead of one, and with ten times the backlog"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    measure.add_arguments(parser)
+    parser.add_argument("--sources", type=int, default=50, metavar="N", help="how many (50)")
+    parser.add_argument("--events", type=int, metavar="N", help="of the longer backlog (50,000)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when cost and time grow no faster than they may; 1 when not."""
+    from bench.scale.measurement import measured
+
+    return measure.conclude(measured(args), args)

@@ -1,0 +1,72 @@
+"""The measurement itself."""
+
+import argparse
+import time
+from functools import partial
+
+from bench import measure
+from bench.measure import Report, facts, interleaved
+from bench.scale.sources import Sources, running_sources
+from pgevents.errors import InputError
+
+_LONGER = 10
+_MOST_COST, _MOST_TIME = 1.10, 11.0
+
+
+def measured(args: argparse.Namespace) -> Report:
+    """Runs it. Raises InputError for a count that makes no sense."""
+    events = (5_000 if args.quick else 50_000) if args.events is None else args.events
+    if args.sources < 2 or events < 10 * args.sources:
+        raise InputError(
+            f"--sources {args.sources}, --events {events}: at least two sources, and ten events for each"
+        )
+    rounds, tell = measure.rounds(args, 5), measure.teller(args)
+    with running_sources(args.sources) as sources:
+        report = Report("scale", facts(PostgreSQL=sources.version()))
+        sources.drain_once()
+        one, many, share = "one source", f"{args.sources} sources", events // args.sources
+        costs = report.compare(
+            interleaved(
+                f"An event of {args.sources} drains of {share:,}, processor time",
+                {one: partial(_cost_in_one, sources, share), many: partial(_cost_in_all, sources, share)},
+                unit="us", baseline=one, rounds=rounds, tell=tell,
+            )
+        )  # fmt: skip
+        report.target(f"cost of an event, {many} / one", costs.ratio(many).median, "<=", _MOST_COST)
+        fewer = events // _LONGER
+        shorter, longer = f"{fewer:,} events", f"{events:,} events"
+        times = report.compare(
+            interleaved(
+                "Until a backlog is drained",
+                {shorter: partial(_time, sources, fewer), longer: partial(_time, sources, events)},
+                unit="s", baseline=shorter, rounds=rounds, tell=tell,
+            )
+        )  # fmt: skip
+        report.target("time for ten times the backlog", times.ratio(longer).median, "<=", _MOST_TIME)
+        report.skip("one source in 4 shards", "sources have no shards; docs/scale.md says why")
+        return report
+
+
+def _cost_in_one(sources: Sources, share: int) -> float:
+    """As many drains as there are sources, all of one of them."""
+    used = sum(_used(sources, share, 1) for _ in range(sources.number))
+    return used / (share * sources.number) * 1e6
+
+
+def _cost_in_all(sources: Sources, share: int) -> float:
+    """A drain of each source."""
+    return _used(sources, share, sources.number) / (share * sources.number) * 1e6
+
+
+def _used(sources: Sources, share: int, among: int) -> float:
+    sources.commit(share, among)
+    before = sources.processor_seconds()
+    sources.drain(share, among)
+    return sources.processor_seconds() - before
+
+
+def _time(sources: Sources, events: int) -> float:
+    sources.commit(events, 1)
+    began = time.monotonic()
+    sources.drain(events, 1)
+    return time.monotonic() - began
