@@ -8,24 +8,27 @@ import psycopg
 from psycopg import sql
 
 _PAUSE_SECONDS = 0.004
+_LATE_SECONDS = 0.25
 
 _LATER = """
 select entry_id, extract(epoch from stamped_at)::float8 from {table}
-where stamped_at > to_timestamp({since})
+where stamped_at > to_timestamp(%s)
 """
 
 
 class Reader:
     """Polls one target for rows that it has not seen yet, for the length of a block.
 
-    `latencies` has the seconds from each row's moment to the end of the look that saw it first; a look reads
-    everything that is later than `since`, so none is missed that comes late.
+    `latencies` has the seconds from each row's moment to the end of the look that saw it first. A look reads
+    what is later than a while before the newest row seen: what comes later than that is missed, and whoever
+    counts finds it missing.
     """
 
     def __init__(self, dsn: str, table: str) -> None:
         self._dsn = dsn
         self._table = table
         self._since = time.time()
+        self._newest = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._seen: dict[int, float] = {}
@@ -40,10 +43,11 @@ class Reader:
         self._thread.join()
 
     def _watch(self) -> None:
-        query = sql.SQL(_LATER).format(table=sql.Identifier(self._table), since=sql.Literal(self._since))
+        query = sql.SQL(_LATER).format(table=sql.Identifier(self._table))
         with psycopg.connect(self._dsn, autocommit=True) as sink:
             while not self._ended.wait(_PAUSE_SECONDS):
-                rows = sink.execute(query).fetchall()
+                since = max(self._since, self._newest - _LATE_SECONDS)
+                rows = sink.execute(query, (since,)).fetchall()
                 self.note(rows, time.time())
 
     def note(self, rows: Sequence[tuple[int, float]], now: float) -> None:
@@ -51,6 +55,7 @@ class Reader:
         for entry, stamped in rows:
             if self._seen.get(entry, 0.0) < stamped:
                 self._seen[entry] = stamped
+                self._newest = max(self._newest, stamped)
                 self.latencies.append(now - stamped)
 
 
