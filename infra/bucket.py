@@ -1,4 +1,4 @@
-"""The bucket: batches too large for an event, and the archive that the S3 sink writes."""
+"""The bucket: batches too large for an event, rows on their way into Redshift, the archive of the S3 sink."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,8 @@ from pgevents.config import Pipeline, S3Sink
 
 FORWARDED = "forwarded"
 """Prefix of the batches that are handed on; `transform/sinks/forward.py` writes there."""
+STAGED = "staged"
+"""Prefix of the files that Redshift loads by COPY; `redshift_writer/copying.py` writes there."""
 _UNFINISHED = cdk.Duration.days(1)
 _OLD_VERSIONS = cdk.Duration.days(30)
 
@@ -34,7 +36,11 @@ def pipeline_bucket(scope: Construct, storage: Storage, pipeline: Pipeline) -> s
         enforce_ssl=True,
         versioned=True,
         removal_policy=cdk.RemovalPolicy.DESTROY if storage.keep == "destroy" else cdk.RemovalPolicy.RETAIN,
-        lifecycle_rules=[_forwarded(storage), *(_archive(storage, p) for p in archive_prefixes(pipeline))],
+        lifecycle_rules=[
+            _forwarded(storage),
+            _staged(),
+            *(_archive(storage, p) for p in archive_prefixes(pipeline)),
+        ],
     )
     acknowledge(bucket, {"S1": "Two functions and one role reach it; CloudTrail's data events say who did."})
     return bucket
@@ -45,6 +51,17 @@ def _forwarded(storage: Storage) -> s3.LifecycleRule:
         id=FORWARDED,
         prefix=f"{FORWARDED}/",
         expiration=cdk.Duration.days(storage.forwarded_days),
+        noncurrent_version_expiration=cdk.Duration.days(1),
+        abort_incomplete_multipart_upload_after=_UNFINISHED,
+    )
+
+
+def _staged() -> s3.LifecycleRule:
+    """Loaded a moment after it was written, and never again."""
+    return s3.LifecycleRule(
+        id=STAGED,
+        prefix=f"{STAGED}/",
+        expiration=cdk.Duration.days(1),
         noncurrent_version_expiration=cdk.Duration.days(1),
         abort_incomplete_multipart_upload_after=_UNFINISHED,
     )

@@ -12,7 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.acknowledgements import acknowledge, objects_finding
-from infra.bucket import FORWARDED, archive_prefixes, pipeline_bucket
+from infra.bucket import FORWARDED, STAGED, archive_prefixes, pipeline_bucket
 from infra.capture import Triggers
 from infra.databases import Database, database_names
 from infra.functions import PipelineFunction, Place, Shape
@@ -154,13 +154,16 @@ class Pipeline(cdk.Stack):
                 environment={
                     "PGEVENTS_REDSHIFT": msgspec.json.encode(reach.connection).decode(),
                     "PGEVENTS_BUCKET": self.bucket.bucket_name,
+                    "PGEVENTS_COPY_ROLE": self._warehouse.copy_role.role_arn,
                 },
             ),
             self._place,
         )
         made.allow(["secretsmanager:GetSecretValue"], [reach.secret_arn])
         made.allow(["s3:GetObject"], [self.bucket.arn_for_objects(f"{FORWARDED}/*")])
-        acknowledge(made.role, {objects_finding(self.bucket, FORWARDED): _BELOW_PREFIX})
+        made.allow(["s3:PutObject"], [self.bucket.arn_for_objects(f"{STAGED}/*")])
+        prefixes = (FORWARDED, STAGED)
+        acknowledge(made.role, {objects_finding(self.bucket, prefix): _BELOW_PREFIX for prefix in prefixes})
         return made
 
     def _connect(self) -> None:
@@ -188,16 +191,16 @@ class Pipeline(cdk.Stack):
             roles=[self._warehouse.copy_role],
             statements=[
                 iam.PolicyStatement(
-                    actions=["s3:GetObject"], resources=[self.bucket.arn_for_objects(f"{FORWARDED}/*")]
+                    actions=["s3:GetObject"], resources=[self.bucket.arn_for_objects(f"{STAGED}/*")]
                 ),
                 iam.PolicyStatement(
                     actions=["s3:ListBucket"],
                     resources=[self.bucket.bucket_arn],
-                    conditions={"StringLike": {"s3:prefix": f"{FORWARDED}/*"}},
+                    conditions={"StringLike": {"s3:prefix": f"{STAGED}/*"}},
                 ),
             ],
         )
-        acknowledge(policy, {objects_finding(self.bucket, FORWARDED): _BELOW_PREFIX})
+        acknowledge(policy, {objects_finding(self.bucket, STAGED): _BELOW_PREFIX})
 
     def _sweep(self) -> None:
         """A rule a source, so that a source that is slow or down keeps nobody else waiting."""

@@ -66,6 +66,40 @@ def element_to_json(element_type: str) -> Element:
     return _string
 
 
+_ODD = re.compile(r"[\x00-\x09\x0b-\x1f\\]|(?:\A|\n)(?!\{)")
+"""What the short ways below do not know: escapes, control characters, what does not open as an array."""
+_BARE = re.compile(r"([^{},\n\0]+)")
+_BARE_NULL = re.compile(r'"null"', re.I)
+_NUMBERS_ONLY = re.compile(r"[\d{},.eE+\-NUL\n]*+", re.A)
+
+
+def arrays_to_json(texts: list[str], element_type: str) -> list[str] | None:
+    """A whole column of arrays as `array_to_json` makes them one by one, a tenth of its time.
+
+    None when one of them takes a closer look. One that is no array comes out as text that is no JSON.
+    """
+    joined = "\n".join(texts)
+    if joined.count("\n") != len(texts) - 1 or _ODD.search(joined):
+        return None
+    if element_type in _NUMBERS:
+        return (
+            _brackets(joined).replace("NULL", "null").split("\n") if _NUMBERS_ONLY.fullmatch(joined) else None
+        )
+    if element_to_json(element_type) is not _string:
+        return None
+    # A quoted element without escapes is a string of JSON as it stands; the others need quotes.
+    parts = joined.split('"')
+    if not len(parts) % 2 or "\n" in "".join(parts[1::2]):
+        return None
+    bare = '"'.join(_BARE.split("\0".join(parts[::2])))
+    parts[::2] = _brackets(_BARE_NULL.sub("null", bare)).split("\0")
+    return '"'.join(parts).split("\n")
+
+
+def _brackets(text: str) -> str:
+    return text.replace("{", "[").replace("}", "]")
+
+
 def _number(text: str) -> str:
     if not _JSON_NUMBER.fullmatch(text):
         raise ValueError(f"{text!r} is no number in JSON")

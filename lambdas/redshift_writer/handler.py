@@ -11,11 +11,13 @@ import msgspec
 from pgevents import log
 from pgevents.batch import Batch, decode
 from pgevents.config import Pipeline, RedshiftSink, load
-from pgevents.errors import InputError, SourceReplaced, TerminalError, TransientError
+from pgevents.errors import InputError, SourceReplaced, TerminalError
 from pgevents.identity import BatchIdentity, identity
 from pgevents.refusals import RefusedChanges
 from pgevents.settings import WriterSettings
+from redshift_writer.aws import Objects, read_secret
 from redshift_writer.connect import Sessions
+from redshift_writer.copying import Place
 from redshift_writer.purge import Purge, Purged
 from redshift_writer.writer import Applied, Writer
 
@@ -53,9 +55,11 @@ class RedshiftWriter:
             raise InputError("pipeline.toml has no sink of type redshift for this Lambda to write to")
         self._name, sink = next(iter(sinks.items()))
         schema = sink.schema if isinstance(sink, RedshiftSink) else "public"
-        sessions = Sessions(settings.redshift, _read_secret)
+        sessions = Sessions(settings.redshift, read_secret)
+        self._objects = Objects()
         self._pipeline = pipeline
-        self._writer = Writer(sessions, schema, pipeline.policies)
+        copies = Place(settings.bucket, settings.copy_role, self._objects.put) if settings.copy_role else None
+        self._writer = Writer(sessions, schema, pipeline.policies, copies=copies)
         self._purge = Purge(sessions, schema)
 
     def apply(self, event: BatchEvent) -> dict[str, Any]:
@@ -66,7 +70,7 @@ class RedshiftWriter:
         refuses as a whole, and a source that was replaced. Raises TransientError as `Writer.apply` does.
         """
         started = time.monotonic()
-        batch = _batch_of(event).for_sink(self._name)
+        batch = _batch_of(event, self._objects).for_sink(self._name)
         try:
             applied = self._writer.apply(batch)
         except RefusedChanges as refused:
@@ -152,38 +156,15 @@ def _log(batch: Batch, applied: Applied, started: float) -> None:
     )
 
 
-def _batch_of(event: BatchEvent) -> Batch:
+def _batch_of(event: BatchEvent, objects: Objects) -> Batch:
     if event.encoding == "s3":
-        return decode(_read_object(event.bucket, event.key))
+        return decode(objects.read(event.bucket, event.key))
     try:
         return decode(base64.b64decode(event.body, validate=True))
     except ValueError as error:
         raise InputError(
             f"batch {event.batch_id} of {event.source}: the body is not base64: {error}"
         ) from error
-
-
-def _read_object(bucket: str, key: str) -> bytes:
-    """Raises TransientError when S3 does not give the object."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        body: bytes = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"cannot read s3://{bucket}/{key}: {error}") from error
-    return body
-
-
-def _read_secret(name: str) -> str:
-    """Raises TransientError when Secrets Manager does not give the secret."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return str(boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"cannot read the secret {name}: {error}") from error
 
 
 _redshift_writer: RedshiftWriter | None = None

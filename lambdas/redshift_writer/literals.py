@@ -70,6 +70,16 @@ def literalizer(
     return with_policies
 
 
+def argument_of(literal: Literalizer) -> Literalizer:
+    """The string that a literal of the form `f('...')` gives to its function, as a literal of its own."""
+
+    def argument(text: str) -> str:
+        call = literal(text)
+        return call if call == NULL else call[call.index("(") + 1 : -1]
+
+    return argument
+
+
 def _cut(column: RedshiftType, quoting: Quoting) -> Literalizer:
     def literal(text: str) -> str:
         return quoting.string(text.encode()[: column.limit].decode(errors="ignore"))
@@ -196,9 +206,7 @@ def _document(postgres_type: str, limit: int, quoting: Quoting) -> Literalizer:
 
     def literal(text: str) -> str:
         document = text if element is None else _array(text, element)
-        _require_json(document)
-        if may_repeat:
-            json.loads(document, object_pairs_hook=_require_distinct)
+        require_json(document, may_repeat)
         if len(document) > limit // 4:
             _require_bytes(document, limit)
         return f"json_parse({quoting.string(document)})"
@@ -215,8 +223,9 @@ def _array(text: str, element: Literalizer) -> str:
         raise Unfit("malformed", f"{text[:60]!r} is not an array: {error}") from error
 
 
-def _require_json(document: str) -> None:
-    """SUPER keeps numbers of up to 38 digits, and no NUL."""
+def require_json(document: str, may_repeat: bool) -> None:
+    """Raises Unfit for what is no JSON and what SUPER cannot keep: numbers of over 38 digits, NUL, and two
+    attributes of one name, which are looked for in a document that `may_repeat` one."""
     try:
         msgspec.json.decode(document, type=msgspec.Raw)
     except (msgspec.MsgspecError, UnicodeEncodeError) as error:
@@ -228,6 +237,8 @@ def _require_json(document: str) -> None:
                 raise Unfit("out_of_range", f"a number of {len(digits)} digits, SUPER keeps {NUMERIC_DIGITS}")
     if "\\u0000" in document and _NUL_ESCAPE.search(document):
         raise Unfit("out_of_range", "a string with a NUL character, which SUPER cannot keep")
+    if may_repeat:
+        json.loads(document, object_pairs_hook=_require_distinct)
 
 
 def _require_distinct(attributes: list[tuple[str, object]]) -> None:

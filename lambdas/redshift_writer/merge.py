@@ -54,7 +54,7 @@ def _record(schema: str, staged: Staged, moment: Sql) -> Step:
             where h."_version" is null""",
             history=qualified(schema, staged.shape.history),
             columns=listed(staged.columns),
-            staged_columns=listed(staged.columns, "s."),
+            staged_columns=staged.values("s."),
             stage=staged.name,
             moment=moment,
             clause=sql("""case when s."_deleted" then 'DELETE' else 'INSERT' end"""),
@@ -83,6 +83,7 @@ def _replace(schema: str, staged: Staged, truncated_before: int) -> Iterator[Ste
         "versions": qualified(schema, staged.shape.versions),
         "versions_name": quoted(staged.shape.versions),
         "columns": listed(staged.columns),
+        "values": staged.values(),
         "same_key": _same_key(
             [folded(column) for column in staged.table.key], quoted(staged.shape.versions), staged.name
         ),
@@ -104,7 +105,7 @@ def _replace(schema: str, staged: Staged, truncated_before: int) -> Iterator[Ste
     )
     yield Step(sql("delete from {versions} using {stage} where {same_key}", **parts))
     insert = """insert into {versions} ({columns}, "_version", "_deleted")
-        select {columns}, "_version", "_deleted" from {stage} where """
+        select {values}, "_version", "_deleted" from {stage} where """
     if staged.newest > staged.deletions:
         yield Step(sql(insert + 'not "_deleted"', **parts), "inserted")
     if staged.deletions:

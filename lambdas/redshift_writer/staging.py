@@ -1,20 +1,24 @@
-"""The changes of one target as rows of a temporary table, written as literals.
+"""The changes of one target as rows of a temporary table: literals, and COPY for what is larger.
 
 Every value is checked on the way, so that what Redshift would refuse is known by table, column and key.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import msgspec
 
+from pgevents import log
 from pgevents.batch import Change, TableChanges, Values, newest_by_key
 from pgevents.config import Policies
+from pgevents.errors import TransientError
 from pgevents.refusals import Refusal, RefusedChanges, refusal
+from redshift_writer.copying import Copied, Copier, is_large
 from redshift_writer.identifiers import folded, listed, quoted
-from redshift_writer.literals import NULL, Literalizer, Quoting, Unfit, literalizer
+from redshift_writer.literals import NULL, Literalizer, Quoting, Unfit, argument_of, literalizer
 from redshift_writer.shapes import Shape, placement
 from redshift_writer.sql import Sql, joined, sql
+from redshift_writer.types import STRING, RedshiftType
 
 STATEMENT_BYTES = 2 * 1024 * 1024
 """Where an insert is cut. The server takes 16 MB, but its leader parses each statement as a whole."""
@@ -28,14 +32,16 @@ class Staged(msgspec.Struct, frozen=True):
     """A target's changes, ready to be sent.
 
     name: the temporary table's. statements: what makes and fills it, none when there is nothing to stage.
-    newest: how many rows are the newest of their key, and how many of these are deletions. rows: all of them.
-    first_version: the least version of all rows. truncated: the version of the last TRUNCATE, 0 without one.
+    copied: whether COPY brings them; documents and binary are text there then. newest: how many rows are the
+    newest of their key, and how many of these are deletions. rows: all of them. first_version: the least
+    version of all rows. truncated: the version of the last TRUNCATE, 0 without one.
     """
 
     name: Sql
     table: TableChanges
     shape: Shape
     statements: list[bytes]
+    copied: bool
     rows: int
     newest: int
     deletions: int
@@ -47,9 +53,30 @@ class Staged(msgspec.Struct, frozen=True):
         """The names of the user's columns that these changes carry."""
         return [column.name for column in self.table.columns]
 
+    def values(self, prefix: LiteralString = "") -> Sql:
+        """The user's columns as the target holds them, each behind a prefix like `s.`."""
+        return joined(
+            self._value(self.shape.columns[folded(name)], listed([name], prefix)) for name in self.columns
+        )
 
-def stage(number: int, table: TableChanges, shape: Shape, policies: Policies, quoting: Quoting) -> Staged:
-    """Renders a target's changes.
+    def _value(self, kind: RedshiftType, column: Sql) -> Sql:
+        call = _CALLS.get(kind.family) if self.copied else None
+        return column if call is None else sql("{call}({column})", call=call, column=column)
+
+
+_CALLS = {"document": sql("json_parse"), "binary": sql("from_hex")}
+"""What makes values of text, for the types whose reading by COPY is its own."""
+
+
+def stage(
+    number: int,
+    table: TableChanges,
+    shape: Shape,
+    policies: Policies,
+    quoting: Quoting,
+    copier: Copier | None = None,
+) -> Staged:
+    """Renders a target's changes; with a copier, many of them into a file for COPY.
 
     Raises RefusedChanges with table, column and key of every change that cannot go.
     """
@@ -57,23 +84,47 @@ def stage(number: int, table: TableChanges, shape: Shape, policies: Policies, qu
     rows = _changes_to_stage(table, newest)
     kept = {id(change) for change in newest.values()}
     name = quoted(f"pgevents_stage_{number}")
+    copied = _copied(copier, name, table, shape, rows, kept)
     statements: list[bytes] = []
     if rows:
-        rendered = _Renderer(table, shape, policies, quoting).render(rows, kept)
+        is_copied = copied is not None
+        rendered = _Renderer(table, shape, policies, quoting, is_copied).render(
+            rows if copied is None else copied.rest, kept
+        )
         head = insert_head(name, table)
         inserts = (head + b",".join(part) for part in parts(rendered, STATEMENT_BYTES - len(head)))
-        statements = [_create(name, table, shape).encode(), *inserts]
+        statements = [_create(name, table, shape, is_copied).encode(), *inserts]
+    if copied is not None:
+        statements += [copied.statement.encode(), _counted(name, len(rows)).encode()]
     return Staged(
         name=name,
         table=table,
         shape=shape,
         statements=statements,
+        copied=copied is not None,
         rows=len(rows),
         newest=len(newest),
         deletions=sum(change.clause == "DELETE" for change in newest.values()),
         first_version=min((change.version for change in rows), default=0),
         truncated=truncated,
     )
+
+
+def _copied(
+    copier: Copier | None, name: Sql, table: TableChanges, shape: Shape, rows: list[Change], kept: set[int]
+) -> Copied | None:
+    if copier is None or not is_large(rows):
+        return None
+    try:
+        return copier.copy(name, table, shape, rows, kept)
+    except TransientError as error:
+        log.warning("not_copied", target=table.target, reason=str(error))
+        return None
+
+
+def _counted(name: Sql, rows: int) -> Sql:
+    """Fails unless the staging table has all of its rows: a COPY is not believed to have loaded its file."""
+    return sql("select 1 / (case when count(*) = {rows} then 1 else 0 end) from {name}", name=name, rows=rows)
 
 
 class StagedRow(NamedTuple):
@@ -110,7 +161,14 @@ def _distinct(table: TableChanges) -> list[Change]:
 class _Renderer:
     """Rows of literals. What cannot go is gathered, so that one attempt names all of it."""
 
-    def __init__(self, table: TableChanges, shape: Shape, policies: Policies, quoting: Quoting) -> None:
+    def __init__(
+        self,
+        table: TableChanges,
+        shape: Shape,
+        policies: Policies,
+        quoting: Quoting,
+        beside_copied: bool = False,
+    ) -> None:
         self._table = table
         self._key_positions = table.key_positions()
         self._literalizers: list[Literalizer] = [
@@ -123,6 +181,9 @@ class _Renderer:
             )
             for position, column in enumerate(table.columns)
         ]
+        for position, column in enumerate(table.columns if beside_copied else ()):
+            if shape.columns[folded(column.name)].family in _CALLS:
+                self._literalizers[position] = argument_of(self._literalizers[position])
         self._refused: list[Refusal] = []
 
     def render(self, changes: list[Change], newest: set[int]) -> list[bytes]:
@@ -163,9 +224,11 @@ class _Renderer:
         return refusal(self._table, change, str(error))
 
 
-def _create(name: Sql, table: TableChanges, shape: Shape) -> Sql:
+def _create(name: Sql, table: TableChanges, shape: Shape, is_copied: bool) -> Sql:
     """Placed and sorted as the target is, so that the merge finds equal keys side by side."""
     kinds = {folded(column.name): shape.columns[folded(column.name)] for column in table.columns}
+    if is_copied:
+        kinds = {name: STRING if kind.family in _CALLS else kind for name, kind in kinds.items()}
     columns = [sql("{column} {kind}", column=quoted(column), kind=kind.sql) for column, kind in kinds.items()]
     key = [folded(column) for column in table.key]
     return sql(

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import msgspec
 
+from pgevents import log
 from pgevents.batch import Batch
 from pgevents.config import Policies
 from pgevents.errors import SourceReplaced, TerminalError, TransientError
@@ -21,6 +22,7 @@ from redshift_writer.control_tables import (
     record_truncation,
     timestamp,
 )
+from redshift_writer.copying import Copier, Place
 from redshift_writer.failures import meaning_of
 from redshift_writer.identifiers import folded
 from redshift_writer.merge import Step, merge
@@ -81,11 +83,14 @@ class Writer:
         schema: str,
         policies: Policies,
         pause: Callable[[float], None] = time.sleep,
+        copies: Place | None = None,
     ) -> None:
         self._sessions = sessions
         self._schema = schema
         self._policies = policies
         self._pause = pause
+        self._copies = copies
+        self._may_copy = self._has_copied = False
         self._shapes = Shapes(schema)
         self._unexplained = 0
 
@@ -97,6 +102,7 @@ class Writer:
         SourceReplaced when another batch has taken effect under this one's number.
         """
         self._unexplained = 0
+        self._may_copy = True
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
                 return self._attempt_explained(batch, attempt)
@@ -121,7 +127,13 @@ class Writer:
 
     def _recover(self, batch: Batch, error: ServerError) -> None:
         """Prepares another attempt, or raises when none can help. A conflict needs nothing but a pause."""
-        match meaning_of(error):
+        meaning = meaning_of(error)
+        if self._has_copied and meaning in ("refused", "unavailable"):
+            # Literals need no bucket and no role, and tell which change it was.
+            log.warning("copy_refused", source=batch.source, batch_id=batch.batch_id, reason=str(error))
+            self._may_copy = False
+            return
+        match meaning:
             case "missing":
                 self._create_control_tables()
             case "view_in_use":
@@ -154,7 +166,7 @@ class Writer:
         try:
             return self._attempt(batch, attempt)
         except StatementFailed as failed:
-            if meaning_of(failed) == "refused":
+            if meaning_of(failed) == "refused" and not self._has_copied:
                 self._sessions.rollback()
                 refused = find_refused(
                     self._sessions.get(), self._schema, failed.statement, failed, self._policies
@@ -164,6 +176,7 @@ class Writer:
             raise
 
     def _attempt(self, batch: Batch, attempt: int) -> Applied:
+        self._has_copied = False
         session = self._sessions.get()
         trips_before = session.wire.round_trips
         shapes = self._shapes.known(batch.tables)
@@ -184,10 +197,13 @@ class Writer:
         return Applied(_iso(datetime.now(UTC)), True, counts, attempt, trips, newest)
 
     def _stage(self, batch: Batch, shapes: dict[str, Shape], session: Session) -> list[Staged]:
-        return [
-            stage(number, table, shapes[table.target], self._policies, session.quoting)
+        copier = Copier(self._copies, batch, session.quoting) if self._copies and self._may_copy else None
+        staged = [
+            stage(number, table, shapes[table.target], self._policies, session.quoting, copier)
             for number, table in enumerate(batch.tables)
         ]
+        self._has_copied = any(one.copied for one in staged)
+        return staged
 
     def _write(
         self, session: Session, batch: Batch, staged: list[Staged], truncated: dict[str, int]

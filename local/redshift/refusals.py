@@ -130,8 +130,8 @@ def _refused_commands(statement: Statement) -> Iterator[Refusal]:
     keys, verb = statement.keys, statement.verb
     if verb in _COMMANDS or (verb == "rollback" and "to" in keys):
         yield not_supported(verb.upper())
-    if verb in ("copy", "unload"):
-        yield Refusal("0A000", f"this stand-in for Redshift does not know {verb.upper()} from and to S3")
+    if verb == "unload":
+        yield Refusal("0A000", "this stand-in for Redshift does not know UNLOAD")
     if verb == "set" and "standard_conforming_strings" in keys:
         yield Refusal("55P02", 'parameter "standard_conforming_strings" cannot be changed')
     if verb == "create":

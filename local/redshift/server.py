@@ -9,8 +9,10 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from local.emulator import ACCESS_KEY, REGION
 from local.redshift import wire
 from local.redshift.control import Control, Counters
+from local.redshift.copying import reader
 from local.redshift.faults import Faults
 from local.redshift.session import Peer, Session
 from pgevents.errors import InputError
@@ -25,11 +27,15 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None,
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where to listen, and the PostgreSQL behind it: a superuser's connection string, no password."""
+    """Where to listen, and the PostgreSQL behind it: a superuser's connection string, no password.
+
+    s3: the address of the S3 that COPY reads from, None for none.
+    """
 
     listen_port: int
     dsn: str
     control_port: int | None = None
+    s3: str | None = None
 
 
 class RedshiftStandIn:
@@ -39,6 +45,7 @@ class RedshiftStandIn:
         self.configuration = configuration
         self.faults = Faults()
         self.counters = Counters()
+        self._objects = reader(configuration.s3, ACCESS_KEY, REGION) if configuration.s3 else None
         self._listeners: list[asyncio.Server] = []
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -99,7 +106,7 @@ class RedshiftStandIn:
             client.writer.close()
             return
         try:
-            session = Session(client, server, self.faults, self.counters)
+            session = Session(client, server, self.faults, self.counters, self._objects)
             await session.start(code, body)
             await session.run()
         finally:

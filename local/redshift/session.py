@@ -1,13 +1,16 @@
 """One client of the stand-in and its connection to PostgreSQL."""
 
 import asyncio
+import re
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from local.redshift import wire
 from local.redshift.column_types import BYTE_LIMIT
 from local.redshift.control import Counters
+from local.redshift.copying import Command, ReadObjects, command_of, load_failed, rows_of
 from local.redshift.faults import ERRORS, Fault, Faults
 from local.redshift.refusals import (
     MAX_BIND_VALUES,
@@ -19,7 +22,7 @@ from local.redshift.refusals import (
     statement_too_large,
     too_many_values,
 )
-from local.redshift.tokens import statements, words
+from local.redshift.tokens import Statement, statements, words
 from local.redshift.translation import translate
 from local.redshift.wire import Message
 
@@ -54,6 +57,14 @@ class Peer(NamedTuple):
         self.writer.transport.abort()
 
 
+class Translated(NamedTuple):
+    """A statement as it came and as PostgreSQL runs it. `copy`: the rows that it loads from S3."""
+
+    original: str
+    text: str
+    copy: Command | None = None
+
+
 class HungUp(Exception):
     """One end is gone, by itself or by a fault."""
 
@@ -65,7 +76,11 @@ class Session:
     stays PostgreSQL's own and true; the marker's error then becomes the refusal on its way back.
     """
 
-    def __init__(self, client: Peer, server: Peer, faults: Faults, counters: Counters) -> None:
+    def __init__(
+        self, client: Peer, server: Peer, faults: Faults, counters: Counters, objects: ReadObjects | None
+    ) -> None:
+        self._objects = objects
+        self._loads: deque[tuple[str, bytes]] = deque()
         self._client = client
         self._server = server
         self._faults = faults
@@ -119,7 +134,7 @@ class Session:
         sql = message.body[:-1].decode()
         texts = self._translated(sql, len(message.body))
         done: list[str] = []
-        for original, text in texts:
+        for original, text, copy in texts:
             faults = self._faults.on_statement(original)
             await _wait_for(faults)
             if refusal := _error_of(faults):
@@ -128,24 +143,35 @@ class Session:
             if _has(faults, "drop_before"):
                 await self._drop_after_query(done)
                 return
-            done.append(text)
+            done.append(text if copy is None else await self._loading(copy))
             if _has(faults, "drop_after"):
                 await self._drop_after_query(done)
                 return
         await self._server.send(wire.query(_joined(done)).encoded() if self._rewritten else message.encoded())
 
-    def _translated(self, sql: str, size: int) -> list[tuple[str, str]]:
-        """A text's statements as they came and as PostgreSQL runs them; one marker when one is refused."""
+    async def _loading(self, copy: Command) -> str:
+        """Fetches what a COPY loads, for when PostgreSQL asks for it; a marker when there is none."""
+        try:
+            if self._objects is None:
+                raise Refused(Refusal("0A000", "this stand-in for Redshift has no S3 to COPY from"))
+            rows = await asyncio.to_thread(rows_of, copy, self._objects)
+        except Refused as refused:
+            return self._mark(refused.refusal)
+        self._loads.append((copy.table, rows))
+        return copy.sql
+
+    def _translated(self, sql: str, size: int) -> list[Translated]:
+        """A text's statements; one marker when one of them is refused."""
         self._rewritten = False
         try:
             if size > MAX_STATEMENT_BYTES:
                 raise Refused(statement_too_large(size))
-            texts = [(statement.text.strip(), translate(statement)) for statement in statements(sql)]
+            texts = [_translated(statement) for statement in statements(sql)]
         except Refused as refused:
             self._rewritten = True
-            return [(sql, self._mark(refused.refusal))]
+            return [Translated(sql, self._mark(refused.refusal))]
         self._counters.statements += len(texts)
-        self._rewritten = any(original != text.strip() for original, text in texts)
+        self._rewritten = any(each.original != each.text.strip() for each in texts)
         return texts
 
     def _mark(self, refusal: Refusal) -> str:
@@ -183,7 +209,9 @@ class Session:
         if declared > MAX_BIND_VALUES:
             text, types = self._mark(too_many_values(declared)), b"\0\0"
         else:
-            [(_, text), *more] = self._translated(sql, len(sql_bytes))
+            [(_, text, copy), *more] = self._translated(sql, len(sql_bytes))
+            if copy is not None:
+                text = self._mark(Refusal("0A000", "this stand-in knows COPY as a simple query only"))
             if more:  # PostgreSQL refuses several statements here as Redshift does
                 text = sql
         self._prepared[name] = sql
@@ -218,17 +246,22 @@ class Session:
     # Answers.
 
     async def _to_client(self) -> None:
-        async for part in wire.read_messages(self._server.reader, b"SEZ"):
+        async for part in wire.read_messages(self._server.reader, b"SEZG"):
             if isinstance(part, Message):
                 await self._answer(part)
             elif not self._drop_when_ready:
                 await self._client.send(part)
 
     async def _answer(self, message: Message) -> None:
+        if message.kind == b"G" and self._loads:
+            for part in wire.copy_data(self._loads.popleft()[1]):
+                await self._server.send(part)
+            return
         if message.kind == b"Z":
             if self._drop_when_ready:
                 self._hang_up()
             self._in_transaction = message.body != b"I"
+            self._loads.clear()
         elif message.kind == b"E":
             message = self._worded(message)
         elif self._is_driver and message.body.startswith(b"server_version\0"):
@@ -251,9 +284,23 @@ class Session:
                 return self._refusals.pop(marker)
         if fields.get("C") == "40001":
             return SNAPSHOT_CONFLICT
+        if copied := _COPIED.match(fields.get("W", "")):
+            return load_failed(copied["table"], fields.get("M", ""))
         if fields.get("C") == "22001" or fields.get("n", "").startswith(BYTE_LIMIT):
             return STRING_TOO_LONG
         return None
+
+
+def _translated(statement: Statement) -> Translated:
+    original = statement.text.strip()
+    if statement.verb == "copy":
+        copy = command_of(statement)
+        return Translated(original, copy.sql, copy)
+    return Translated(original, translate(statement))
+
+
+_COPIED = re.compile(r"COPY (?P<table>\S+), line \d+")
+"""Where PostgreSQL says that an error struck a row of a load."""
 
 
 async def _wait_for(faults: Iterable[Fault]) -> None:

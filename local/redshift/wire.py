@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import NamedTuple
 
 PROTOCOL_3 = 3
@@ -60,6 +60,13 @@ def query(sql: str) -> Message:
 def parse(name: bytes, sql: str, types: bytes = b"\0\0") -> Message:
     """A Parse; `types` are the parameter types as they came, count included."""
     return Message(b"P", name + b"\0" + sql.encode() + b"\0" + types)
+
+
+def copy_data(rows: bytes) -> Iterator[bytes]:
+    """Rows for a COPY from this side, and the word that they are all."""
+    for start in range(0, len(rows), CHUNK):
+        yield Message(b"d", rows[start : start + CHUNK]).encoded()
+    yield Message(b"c", b"").encoded()
 
 
 def error(code: str, message: str, detail: str = "", severity: str = "ERROR") -> Message:

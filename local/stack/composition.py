@@ -218,7 +218,9 @@ class Stack:
         )
         write(self._functions_file, configuration)
         behind = self.redshift_server.dsn(self.warehouse)
-        redshift = RedshiftConfiguration(self._ports["redshift"], behind, self._ports["redshift control"])
+        redshift = RedshiftConfiguration(
+            self._ports["redshift"], behind, self._ports["redshift control"], self.aws.url
+        )
         write(self._redshift_file, redshift)
 
 

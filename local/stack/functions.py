@@ -17,6 +17,7 @@ WRITER_HANDLER = "redshift_writer.handler.handle"
 BUCKET = "pgevents"
 DEAD_LETTERS = "pgevents-dead-letters"
 HOST = "127.0.0.1"
+COPY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pgevents-copy"
 
 TRANSFORM_CONCURRENCY = 4
 WRITER_CONCURRENCY = 1
@@ -67,6 +68,7 @@ def writer_environment(databases: Databases) -> dict[str, str]:
     return {
         "PGEVENTS_REDSHIFT": msgspec.json.encode(databases.redshift).decode(),
         "PGEVENTS_BUCKET": BUCKET,
+        "PGEVENTS_COPY_ROLE": COPY_ROLE,
     }
 
 

@@ -48,14 +48,25 @@ class TransformSettings(msgspec.Struct, frozen=True):
 
 
 class WriterSettings(msgspec.Struct, frozen=True):
-    """The environment of the redshift_writer Lambda."""
+    """The environment of the redshift_writer Lambda.
+
+    Large batches go through `bucket`, where the warehouse reads them with the role `copy_role` (its ARN);
+    without a role they do not.
+    """
 
     redshift: Connection
+    bucket: str = ""
+    copy_role: str = ""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "WriterSettings":
         """Raises InputError naming the variable that is missing or wrong."""
-        return cls(redshift=_json(environment, "PGEVENTS_REDSHIFT", Connection))
+        copy_role = environment.get("PGEVENTS_COPY_ROLE", "")
+        return cls(
+            redshift=_json(environment, "PGEVENTS_REDSHIFT", Connection),
+            bucket=_text(environment, "PGEVENTS_BUCKET") if copy_role else "",
+            copy_role=copy_role,
+        )
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

@@ -6,22 +6,36 @@ from itertools import count
 import psycopg
 import pytest
 
-from local.postgres import PostgresServer
+from local.emulator import Emulator
+from local.postgres import PostgresServer, free_port
 from pgevents.batch import Batch, TableChanges
 from pgevents.config import Policies
 from redshift_writer.connect import Sessions
+from redshift_writer.copying import Place
 from redshift_writer.writer import Applied, Writer
 from tests.local.redshift.stand_in import Running, running
 
 _numbers = count(1)
+BUCKET = "warehouse"
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An S3 with the bucket of the warehouse."""
+    emulator = Emulator(tmp_path_factory.mktemp("aws"), free_port())
+    emulator.start()
+    emulator.create_bucket(BUCKET)
+    yield emulator
+    emulator.stop()
 
 
 @pytest.fixture(scope="session")
 def shared_warehouse(
-    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: PostgresServer, s3: Emulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     postgres_server.create_database("warehouse")
-    with running(tmp_path_factory.mktemp("a warehouse"), postgres_server.dsn("warehouse")) as stand_in:
+    folder = tmp_path_factory.mktemp("a warehouse")
+    with running(folder, postgres_server.dsn("warehouse"), s3.url) as stand_in:
         yield stand_in
 
 
@@ -43,11 +57,11 @@ class Target:
         self._sessions: list[Sessions] = []
         self._batch_ids = count(1)
 
-    def writer(self, policies: Policies | None = None) -> Writer:
+    def writer(self, policies: Policies | None = None, copies: Place | None = None) -> Writer:
         """A writer with a connection of its own, as another Lambda environment would have."""
         sessions = Sessions(self.warehouse.settings, lambda name: "")
         self._sessions.append(sessions)
-        return Writer(sessions, self.schema, policies or Policies(), self.pauses.append)
+        return Writer(sessions, self.schema, policies or Policies(), self.pauses.append, copies)
 
     def batch(self, *tables: TableChanges, batch_id: int | None = None, source: str = "accounts") -> Batch:
         """A batch; each has the next number unless it is given one."""

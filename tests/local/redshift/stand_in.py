@@ -65,9 +65,9 @@ def start(configuration: Path) -> subprocess.Popen[str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, upstream: str) -> Iterator[Running]:
+def running(folder: Path, upstream: str, s3: str | None = None) -> Iterator[Running]:
     """A stand-in for the length of a block. Fails when it wrote anything to stderr."""
-    configuration = Configuration(free_port(), upstream, free_port())
+    configuration = Configuration(free_port(), upstream, free_port(), s3)
     path = folder / "redshift.json"
     path.write_bytes(msgspec.json.encode(configuration))
     process = start(path)

@@ -61,7 +61,6 @@ REFUSED = [
     ("savepoint s", "0A000"),
     ("rollback to savepoint s", "0A000"),
     ("do $$ begin end $$", "0A000"),
-    ("copy t from stdin", "0A000"),
     ("unload ('select 1') to 's3://b/k'", "0A000"),
     ("set standard_conforming_strings = on", "55P02"),
     (

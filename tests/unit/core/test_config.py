@@ -308,6 +308,11 @@ MISTAKES = {
         "sinks.archive.prefix: 'forwarded/x' is where batches on their way to Redshift are kept; choose "
         "another",
     ),
+    "a prefix where files for COPY are kept": (
+        ('type = "s3"', 'type = "s3"\nprefix = "staged"'),
+        "sinks.archive.prefix: 'staged' is where batches on their way to Redshift are kept; choose "
+        "another",
+    ),
     "a second warehouse": (
         ("[sinks.warehouse]", '[sinks.second]\ntype = "redshift"\n[sinks.warehouse]'),
         "sinks: second and warehouse are of type redshift; expected at most one",

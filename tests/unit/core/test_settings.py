@@ -39,6 +39,17 @@ def test_writer_s_environment_is_read() -> None:
     assert WriterSettings.read({"PGEVENTS_REDSHIFT": json.dumps(ACCOUNTS)}).redshift.database == "accounts"
 
 
+def test_writer_copies_when_it_is_given_a_role_and_then_needs_a_bucket() -> None:
+    environment = {
+        "PGEVENTS_REDSHIFT": json.dumps(ACCOUNTS),
+        "PGEVENTS_COPY_ROLE": "arn:aws:iam::1:role/copy",
+    }
+    settings = WriterSettings.read({**environment, "PGEVENTS_BUCKET": "bucket"})
+    assert (settings.bucket, settings.copy_role) == ("bucket", "arn:aws:iam::1:role/copy")
+    with pytest.raises(InputError, match="PGEVENTS_BUCKET"):
+        WriterSettings.read(environment)
+
+
 @pytest.mark.parametrize("name", TRANSFORM)
 def test_missing_variable_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"^environment variable {name} is not set$"):

@@ -115,7 +115,7 @@ def test_three_sources_and_no_postgresql_sink_make_three_of_everything(three_sou
     assert len(three_sources.properties("Custom::PgEventsTriggers")) == 3
     [bucket] = three_sources.properties("AWS::S3::Bucket", "pipeline")
     prefixes = [rule["Prefix"] for rule in bucket["LifecycleConfiguration"]["Rules"]]
-    assert prefixes == ["forwarded/", "lake/raw/"]
+    assert prefixes == ["forwarded/", "staged/", "lake/raw/"]
 
 
 def test_what_is_there_is_not_made_again(others: dict[str, Templates]) -> None:

@@ -39,4 +39,4 @@ def test_a_policy_in_a_later_stack_is_printed_under_the_role_that_it_is_for(temp
     copy = role_named(templates, "warehouse/CopyRole")
     assert {grant.may for grant in copy.grants} == {"s3:GetObject", "s3:ListBucket"}
     [listing] = [grant for grant in copy.grants if grant.may == "s3:ListBucket"]
-    assert listing.condition == "s3:prefix is forwarded/*"
+    assert listing.condition == "s3:prefix is staged/*"

@@ -125,6 +125,7 @@ def test_the_bucket_is_private_encrypted_and_lets_go_of_what_was_handed_on(
     assert bucket["BucketEncryption"]
     rules = {rule["Prefix"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
     assert rules["forwarded/"]["ExpirationInDays"] == settings.storage.forwarded_days
+    assert rules["staged/"]["ExpirationInDays"] == 1
     assert "ExpirationInDays" not in rules["archive/"]
     assert [step["StorageClass"] for step in rules["archive/"]["Transitions"]] == [
         "STANDARD_IA",

@@ -80,7 +80,7 @@ def test_every_other_wildcard_stands_behind_a_named_prefix(templates: Templates)
         for resource in listed(statement["Resource"]):
             text = json.dumps(resource)
             if "*" in text and resource != "*":
-                assert re.search(r'"(/(forwarded|archive)/\*|:\*)"', text), (where, text)
+                assert re.search(r'"(/(forwarded|staged|archive)/\*|:\*)"', text), (where, text)
 
 
 def test_no_template_holds_a_secret(templates: Templates) -> None:

@@ -45,7 +45,7 @@ def test_a_provisioned_one_is_private_encrypted_and_keeps_its_password_itself(
     assert cluster["NumberOfNodes"] == settings.warehouse.nodes
 
 
-def test_copy_reads_what_was_handed_on_and_nothing_else(templates: Templates) -> None:
+def test_copy_reads_what_the_writer_staged_and_nothing_else(templates: Templates) -> None:
     [policy] = [
         resource["Properties"]
         for id, resource in templates.resources("AWS::IAM::Policy", "pipeline").items()
@@ -53,4 +53,5 @@ def test_copy_reads_what_was_handed_on_and_nothing_else(templates: Templates) ->
     ]
     actions = {statement["Action"] for statement in policy["PolicyDocument"]["Statement"]}
     assert actions == {"s3:GetObject", "s3:ListBucket"}
-    assert "/forwarded/*" in json.dumps(policy["PolicyDocument"])
+    assert "/staged/*" in json.dumps(policy["PolicyDocument"])
+    assert "/forwarded/*" not in json.dumps(policy["PolicyDocument"])

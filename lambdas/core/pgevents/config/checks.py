@@ -16,7 +16,7 @@ _COMPANIONS = ("_history", "_tombstone", "__versions")
 RESERVED_COLUMNS = frozenset(
     ("_version", "_clause", "_source", "_deleted", "_deleted_at", "_newest", "_applied_at")
 )
-_FORWARDED_PREFIX = "forwarded"  # where batches lie that are too large for an event
+_OWN_PREFIXES = ("forwarded", "staged")  # batches too large for an event, and files for COPY
 _RESERVED_SCHEMAS = ("pg_", "information_schema")
 
 _SYNONYMS = {
@@ -169,7 +169,7 @@ def _sink_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 def _prefix_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     prefixes = [(name, sink.prefix) for name, sink in pipeline.sinks.items() if isinstance(sink, S3Sink)]
     for name, prefix in prefixes:
-        if prefix.split("/")[0] == _FORWARDED_PREFIX:
+        if prefix.split("/")[0] in _OWN_PREFIXES:
             problem = f"{shown(prefix)} is where batches on their way to Redshift are kept; choose another"
             yield Mistake(f"sinks.{name}.prefix", problem)
     for (one, earlier), (other, later) in combinations(prefixes, 2):
