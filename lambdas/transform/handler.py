@@ -7,10 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import boto3
 import msgspec
 import psycopg
-from botocore.config import Config
 
 from pgevents import log, transforms
 from pgevents.batch import Batch
@@ -18,6 +16,7 @@ from pgevents.config import Pipeline, PostgresSink, RedshiftSink, S3Sink, load
 from pgevents.errors import InputError
 from pgevents.settings import Connection, TransformSettings
 from transform.answers import Applied, Failed, Purged, Refused, Replaced, answer_of, note
+from transform.aws import Aws
 from transform.connections import SOURCE_SESSION, Connections
 from transform.delivery import Rest
 from transform.drain import BatchWriter, Drain, Drained
@@ -49,17 +48,8 @@ class Transform:
     def __init__(self, settings: TransformSettings, pipeline: Pipeline) -> None:
         self._settings = settings
         self._pipeline = pipeline
-        # Retries are the sweep's: a client that waits through its own would hold the drain's lock meanwhile.
-        # What is passed is of this code's own making: to have it looked at costs half a millisecond a call.
-        config = Config(
-            connect_timeout=3,
-            read_timeout=20,
-            retries={"mode": "standard", "total_max_attempts": 2},
-            parameter_validation=False,
-        )
-        self._s3 = boto3.client("s3", config=config)
-        self._lambda = boto3.client("lambda", config=config)
-        self._connections = Connections(self._secret, self._token)
+        self._aws = Aws()
+        self._connections = Connections(self._aws.secret, self._aws.token)
         self._writers: dict[str, tuple[psycopg.Connection, PostgresWriter]] = {}
         self._known: dict[str, psycopg.Connection] = {}
         transforms.load("transform.transforms", pipeline.routed_tables())
@@ -167,7 +157,7 @@ class Transform:
         return {**postgres, **archives}
 
     def _archive(self, sink: S3Sink) -> BatchWriter:
-        writer = S3Writer(self._s3, self._settings.bucket, sink.prefix)
+        writer = S3Writer(self._aws.s3, self._settings.bucket, sink.prefix)
         return lambda batch: Rest(partial(writer.put, writer.render(batch)))
 
     def _postgres(self, name: str, sink: PostgresSink) -> BatchWriter:
@@ -204,14 +194,8 @@ class Transform:
         return kept[1]
 
     def _forwarder(self) -> Forwarder:
-        return Forwarder(self._lambda, self._s3, self._settings.writer_function, self._settings.bucket)
-
-    def _secret(self, name: str) -> str:
-        return str(boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
-
-    def _token(self, to: Connection) -> str:
-        return str(
-            boto3.client("rds").generate_db_auth_token(DBHostname=to.host, Port=to.port, DBUsername=to.user)
+        return Forwarder(
+            self._aws.functions, self._aws.s3, self._settings.writer_function, self._settings.bucket
         )
 
 

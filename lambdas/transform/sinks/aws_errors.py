@@ -7,8 +7,6 @@ person has misconfigured (a bucket, a policy) is put right by that person: no ch
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from pgevents.errors import TransientError
 
 _GRANT = "grant it to the function's role (for a key of one's own also kms:GenerateDataKey and kms:Decrypt)"
@@ -27,6 +25,8 @@ ADVICE = {
 @contextmanager
 def aws_errors(doing: str) -> Iterator[None]:
     """Raise what botocore raises as TransientError. `doing` says what was going on, after "could not"."""
+    from botocore.exceptions import BotoCoreError, ClientError  # not for those who only import this
+
     try:
         yield
     except ClientError as error:

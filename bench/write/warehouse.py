@@ -1,0 +1,86 @@
+"""The servers that a batch goes through: PostgreSQL, the stand-in for Redshift before it, and S3."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from local.emulator import Emulator
+from local.postgres import SUPERUSER, PostgresServer, free_port
+from local.redshift import Configuration
+from local.stack.parts import ModuleProgram
+from pgevents.settings import Connection
+
+DATABASE = "warehouse"
+BUCKET = "warehouse"
+ROLE = "arn:aws:iam::000000000000:role/copy"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Warehouse(NamedTuple):
+    """What runs, and how the writer reaches it."""
+
+    connection: Connection
+    postgres: PostgresServer
+    redshift: ModuleProgram
+    s3: Emulator
+
+    def client(self) -> Any:
+        """boto3's client of the S3."""
+        return self.s3.session.client("s3", endpoint_url=self.s3.url)
+
+    def processor_seconds(self) -> dict[str, float]:
+        """The processor time of each server's processes so far. Linux only."""
+        return {
+            "stand-in": _seconds(self.redshift.pid),
+            "PostgreSQL": sum(map(_seconds, _children(self.postgres.pid))),
+            "S3": _seconds(self.s3.pid),
+        }
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Warehouse]:
+    """A warehouse for the length of a block, in a folder that goes with it."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgevents-write-")))
+        postgres = PostgresServer(folder / "postgres", free_port())
+        postgres.start()
+        stack.callback(postgres.stop)
+        postgres.create_database(DATABASE)
+        s3 = Emulator(folder / "aws", free_port())
+        s3.start()
+        stack.callback(s3.stop)
+        s3.create_bucket(BUCKET)
+        port = free_port()
+        configuration = folder / "redshift.json"
+        configuration.write_bytes(msgspec.json.encode(Configuration(port, postgres.dsn(DATABASE), s3=s3.url)))
+        log = folder / "redshift.log"
+        redshift = ModuleProgram("stand-in", "local.redshift", [str(configuration)], log, "ready on", {})
+        redshift.start()
+        stack.callback(redshift.stop)
+        reached = Connection("127.0.0.1", port, DATABASE, SUPERUSER, sslmode="disable")
+        yield Warehouse(reached, postgres, redshift, s3)
+
+
+def _seconds(pid: int) -> float:
+    """User and system time of a process; 0 when it has just ended."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+
+
+def _children(pid: int) -> list[int]:
+    """Processes whose parent this is."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [one for one in pids if (fields := _stat(one)) and int(fields[1]) == pid]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the command's name, from the state on."""
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
