@@ -66,8 +66,6 @@ def element_to_json(element_type: str) -> Element:
     return _string
 
 
-_ODD = re.compile(r"[\x00-\x09\x0b-\x1f\\]|(?:\A|\n)(?!\{)")
-"""What the short ways below do not know: escapes, control characters, what does not open as an array."""
 _BARE = re.compile(r"([^{},\n\0]+)")
 _BARE_NULL = re.compile(r'"null"', re.I)
 _NUMBERS_ONLY = re.compile(r"[\d{},.eE+\-NUL\n]*+", re.A)
@@ -79,7 +77,10 @@ def arrays_to_json(texts: list[str], element_type: str) -> list[str] | None:
     None when one of them takes a closer look. One that is no array comes out as text that is no JSON.
     """
     joined = "\n".join(texts)
-    if joined.count("\n") != len(texts) - 1 or _ODD.search(joined):
+    # Escapes, control characters, and what does not open as an array are not for the short ways below.
+    if "\\" in joined or not joined.replace("\n", "").isprintable():
+        return None
+    if not joined.startswith("{") or not joined.count("\n{") == joined.count("\n") == len(texts) - 1:
         return None
     if element_type in _NUMBERS:
         return (

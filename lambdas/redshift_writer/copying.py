@@ -118,19 +118,22 @@ class _File:
         return cls(looks, [kind.family in _QUOTED for kind in kinds], key)
 
     def add(self, changes: list[Change], newest: set[int]) -> None:
-        whole = [change for change in changes if self._has_key(change)]
+        whole = [change for change in changes if change.values is not None]
         columns: list[Texts] = []
         odd: set[int] = set()
-        for look, values in zip(self._looks, _columns(whole, len(self._looks)), strict=True):
+        for at, (look, values) in enumerate(zip(self._looks, self._columns(whole), strict=True)):
             texts, unfit = look(values)
             columns.append(texts)
             odd.update(unfit)
+            if at in self._key and None in values:
+                odd.update(row for row, value in enumerate(values) if value is None)
         if odd:
             kept = [at not in odd for at in range(len(whole))]
             columns = [list(compress(texts, kept)) for texts in columns]
             whole = list(compress(whole, kept))
         try:
-            self._parts.append(self._compressor.compress(self._rows(whole, columns, newest).encode()))
+            rows = self._rows(whole, columns, newest) if whole else ""
+            self._parts.append(self._compressor.compress(rows.encode()))
         except UnicodeEncodeError:
             whole = []
         if len(whole) < len(changes):
@@ -140,16 +143,16 @@ class _File:
     def content(self) -> bytes:
         return b"".join((*self._parts, self._compressor.flush()))
 
-    def _has_key(self, change: Change) -> bool:
-        values = change.values
-        return values is not None and all(values[at] is not None for at in self._key)
+    def _columns(self, changes: list[Change]) -> Iterator[Texts]:
+        rows = [change.values or () for change in changes]
+        return (list(map(itemgetter(at), rows)) for at in range(len(self._looks)))
 
     def _rows(self, changes: list[Change], columns: list[Texts], newest: set[int]) -> str:
         fields = [_field(texts, quoted) for texts, quoted in zip(columns, self._quoted, strict=True)]
         row = ",".join([form for form, _ in fields] + ["%d", "%s", "%s"]) + "\n"
-        deleted = ("t" if change.clause == "DELETE" else "f" for change in changes)
-        first = ("t" if id(change) in newest else "f" for change in changes)
-        versions = (change.version for change in changes)
+        deleted = ["t" if change.clause == "DELETE" else "f" for change in changes]
+        first = ["t" if id(change) in newest else "f" for change in changes]
+        versions = [change.version for change in changes]
         return "".join(
             map(row.__mod__, zip(*(texts for _, texts in fields), versions, deleted, first, strict=True))
         )
@@ -157,18 +160,14 @@ class _File:
 
 def _field(texts: Texts, quoted: bool) -> tuple[str, Texts]:
     """How a column stands in a row's form, and what is filled in."""
-    if quoted and '"' in "".join(filter(None, texts)):
-        texts = [text and text.replace('"', '""') for text in texts]
     if None not in texts:
-        return ('"%s"' if quoted else "%s"), texts
+        # No value has a NUL character: `plain` leaves those to literals.
+        doubled = "\0".join(map(str, texts)).replace('"', '""').split("\0") if quoted else texts
+        return ('"%s"' if quoted else "%s"), doubled
     if quoted:
-        return "%s", [NULL_MARK if text is None else f'"{text}"' for text in texts]
+        marked = (NULL_MARK if text is None else '"' + text.replace('"', '""') + '"' for text in texts)
+        return "%s", list(marked)
     return "%s", [NULL_MARK if text is None else text for text in texts]
-
-
-def _columns(changes: list[Change], count: int) -> Iterator[Texts]:
-    rows = [change.values or () for change in changes]
-    return (list(map(itemgetter(at), rows)) for at in range(count))
 
 
 def _slices(changes: list[Change]) -> Iterator[list[Change]]:

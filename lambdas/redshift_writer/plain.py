@@ -84,8 +84,10 @@ def _string(limit: int) -> Plain:
 
 def _unfit_strings(values: Texts, limit: int) -> list[int]:
     present = _present(values)
-    short = max(map(len, present), default=0) <= limit // 4
-    if short and NULL_MARK not in present and "\0" not in "".join(present):
+    joined = "".join(present)
+    characters = limit if joined.isascii() else limit // 4
+    is_short = max(map(len, present), default=0) <= characters
+    if is_short and NULL_MARK not in present and "\0" not in joined:
         return []
     return [
         at
@@ -141,14 +143,13 @@ def _as_json(values: Texts, element_type: str, unfit: set[int]) -> Texts:
 
 
 _lines = msgspec.json.Decoder(msgspec.Raw)
-_SUSPICIOUS = re.compile(r"\\u0000|\d[\d.]{38}")
-"""What `require_json` looks at more closely: NUL characters, numbers of many digits."""
+_MANY_DIGITS = re.compile(r"[0-9.]{39}")
 
 
 def _are_documents(present: list[str]) -> bool:
-    """Whether all of these are JSON that SUPER holds; False when that takes a closer look."""
+    """Whether all of these are JSON that SUPER holds; False when `require_json` has to look closer."""
     joined = "\n".join(present)
-    if joined.count("\n") != len(present) - 1 or _SUSPICIOUS.search(joined):
+    if joined.count("\n") != len(present) - 1 or "\\u0000" in joined or _MANY_DIGITS.search(joined):
         return not present
     try:
         return len(_lines.decode_lines(joined)) == len(present)
