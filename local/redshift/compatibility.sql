@@ -29,8 +29,8 @@ begin
 end
 $$;
 
--- For columns the same as one expression, which PostgreSQL puts into the query: ten thousand calls cost more than
--- the parsing. Not for literals: it would do so for each of them.
+-- For columns the same as one expression, which PostgreSQL puts into the query: ten thousand calls cost more
+-- than the parsing. Not for literals: it would do so for each of them.
 create or replace function pg_catalog.json_parse(document varchar) returns pg_catalog.super
 immutable language sql as $$
     select case
