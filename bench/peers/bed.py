@@ -1,5 +1,6 @@
 """What peers are measured on: throwaway servers of one release, all with the same settings."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.capture.tables import SCHEMA
@@ -29,12 +30,20 @@ def debian() -> Release | None:
 class Bed:
     """Servers and databases, made in a folder as they are asked for, and ended with the block.
 
-    `durable=False` is for those who do not look at the figures.
+    `settings` are added to all servers'. `durable=False` is for those who do not look at the figures.
     """
 
-    def __init__(self, release: Release, folder: Path, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        release: Release,
+        folder: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        durable: bool = True,
+    ) -> None:
         self.release = release
         self._folder = folder
+        self._settings = {**SETTINGS, **(settings or {})}
         self._durable = durable
         self._servers: dict[str, PostgresServer] = {}
 
@@ -49,7 +58,7 @@ class Bed:
     def server(self, name: str, wal_level: str = "replica") -> PostgresServer:
         """The server of this name, which runs."""
         if name not in self._servers:
-            settings = {**SETTINGS, "wal_level": wal_level}
+            settings = {**self._settings, "wal_level": wal_level}
             self._servers[name] = server = PostgresServer(
                 self._folder / name,
                 free_port(),

@@ -28,6 +28,8 @@ CAPTURING: tuple[type[Peer], ...] = (
 )  # fmt: skip
 """Londiste is not among them: its trigger is PgQ's logutriga."""
 CLIENTS = 16
+# What one variant leaves would be vacuumed in another one's time.
+SETTINGS = {"autovacuum": "off"}
 
 _INSERT = f"""
 insert into {TABLE}

@@ -23,7 +23,7 @@ def measured(args: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="pgevents-peers-", ignore_cleanup_errors=True) as folder:
         if args.part in (None, "capture"):
             extent = _QUICK_CAPTURE if args.quick else capturing.Extent()
-            with Bed(release, Path(folder, "capture")) as bed:
+            with Bed(release, Path(folder, "capture"), settings=capturing.SETTINGS) as bed:
                 capturing.measure(report, bed, measure.rounds(args, 3), extent, tell)
         if args.part in (None, "end-to-end"):
             replicated = _QUICK_END_TO_END if args.quick else end_to_end.Extent()

@@ -22,7 +22,7 @@ PACKAGED = sorted((kind for kind in ALL if kind.packages), key=lambda kind: kind
 
 @pytest.fixture
 def bed(tmp_path: Path) -> Iterator[Bed]:
-    with Bed(embedded(), tmp_path / "bed", durable=False) as bed:
+    with Bed(embedded(), tmp_path / "bed", settings=capturing.SETTINGS, durable=False) as bed:
         yield bed
 
 
