@@ -152,6 +152,10 @@ def test_file_with_changed_characters_is_a_pipeline_or_refused_in_one_line(data:
     assert_pipeline_or_one_line((VALID[:start] + inserted + VALID[end:]).encode())
 
 
+def test_a_name_with_a_line_break_of_its_own_is_offered_on_one_line() -> None:
+    assert_pipeline_or_one_line(VALID.replace('"public.account"', '"public.acc\x85ount"').encode())
+
+
 @given(st.binary(max_size=60))
 def test_random_bytes_are_a_pipeline_or_refused_in_one_line(content: bytes) -> None:
     assert_pipeline_or_one_line(content)

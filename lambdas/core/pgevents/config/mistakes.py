@@ -50,7 +50,7 @@ def unknown(
 
 def one_of(choices: Collection[str]) -> str:
     """The choices as words, in order; the first dozen of very many."""
-    ordered = sorted(choices)
+    ordered = [choice if choice.isprintable() else repr(choice) for choice in sorted(choices)]
     if not ordered:
         return "none, there are none"
     if len(ordered) == 1:
