@@ -73,8 +73,8 @@ MUTANTS = (
         frozenset({"lost", "differs"}),
         _in(
             _DELIVERY,
-            ("            routed, missing = self._written(batch)\n",
-             "            self._outbox.mark_written(batch)\n            routed, missing = self._written(batch)\n"),
+            ("            routed, missing, rests = self._written(batch)\n",
+             "            self._outbox.mark_written(batch)\n            routed, missing, rests = self._written(batch)\n"),
         ),
     ),
     Mutant(

@@ -163,6 +163,10 @@ def test_the_lambdas_session_ends_by_itself_when_it_is_silent(account: Captured)
     assert shown.fetchone() == ("1min", "ISO, MDY")
 
 
+def test_the_lambdas_session_compiles_nothing(account: Captured) -> None:
+    assert account.reader.execute("show jit").fetchone() == ("off",)
+
+
 def test_a_moment_of_a_writer_at_the_lock_is_not_taken_for_a_drain(account: Captured) -> None:
     with ThreadPoolExecutor() as threads, account.connect() as writer:
         writer.execute("select pg_advisory_lock_shared(1885828470, 0)")
@@ -321,15 +325,13 @@ class TestInvoke:
         aws_extensions.inject(account.app, "hang")
         writers = [account.connect() for _ in range(16)]
 
-        def write(number: int) -> float:
-            started = time.monotonic()
+        def write(number: int) -> None:
             writers[number].execute("insert into account values (%s)", (number,))
-            return time.monotonic() - started
 
         with ThreadPoolExecutor(16) as threads:
-            seconds = sorted(threads.map(write, range(16)))
-        assert seconds[-1] < 3
-        assert sum(each > 0.9 for each in seconds) <= 4
+            list(threads.map(write, range(16)))
+        rung, _ = counted(account)
+        assert 1 <= rung <= 4
         assert account.differences() == []
 
     @pytest.mark.parametrize("constraints", ["deferred", "immediate"])
