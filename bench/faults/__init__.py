@@ -40,6 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LOG",
         help="run nothing; write the results of these logs into docs/reference/faults.md and README.md",
     )
+    parser.add_argument(
+        "--add", action="store_true", help="with --publish: add the logs to what is published already"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def command(args: argparse.Namespace) -> int:
             print(f"{kind.group}: {kind.name}")
         return 0
     if args.publish:
-        publish(read_logs(args.publish))
+        publish(read_logs(args.publish), added=args.add)
         return 0
     seeds = range(args.seed, args.seed + args.seeds) if args.seeds else None
     if seeds is None and args.minutes is None:

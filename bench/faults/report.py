@@ -38,9 +38,11 @@ class Campaign(msgspec.Struct):
     kinds: dict[str, Tally]
 
 
-def publish(results: list[Result]) -> None:
-    """Keeps the results and writes the tables from them."""
+def publish(results: list[Result], added: bool = False) -> None:
+    """Keeps the results, alone or added to those that were kept, and writes the tables from them."""
     campaign = summed(results)
+    if added:
+        campaign = both(read(), campaign)
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(campaign), indent=1) + b"\n")
     REFERENCE.write_text(reference(campaign))
     README.write_text(within(README.read_text(), "faults", table(campaign)))
@@ -61,12 +63,31 @@ def summed(results: list[Result]) -> Campaign:
         tally.failed += result.outcome == "harness failed"
         tally.changes += result.changes
         tally.struck += result.struck
-        for name in msgspec.structs.fields(Harm):
-            before = getattr(tally.harm, name.name)
-            setattr(tally.harm, name.name, before + getattr(result.harm, name.name))
+        tally.harm += result.harm
     ordered = {name: tallies[name] for name in KINDS if name in tallies}
     commits = list(dict.fromkeys(result.commit for result in results if result.commit))
     return Campaign(time.strftime("%Y-%m-%d", time.gmtime()), commits, ordered)
+
+
+def both(earlier: Campaign, later: Campaign) -> Campaign:
+    """The results of two campaigns. A kind that there is not any more is left out."""
+    tallies = {
+        name: _joined([each.kinds[name] for each in (earlier, later) if name in each.kinds])
+        for name in KINDS
+        if name in earlier.kinds or name in later.kinds
+    }
+    commits = list(dict.fromkeys([*earlier.commits, *later.commits]))
+    return Campaign(later.date, commits, tallies)
+
+
+def _joined(tallies: list[Tally]) -> Tally:
+    newest = tallies[-1]
+    joined = Tally(newest.group, newest.promises)
+    for tally in tallies:
+        for name in ("runs", "idle", "failed", "changes", "struck"):
+            setattr(joined, name, getattr(joined, name) + getattr(tally, name))
+        joined.harm += tally.harm
+    return joined
 
 
 def table(campaign: Campaign) -> str:

@@ -24,6 +24,11 @@ class Harm(msgspec.Struct):
     def __bool__(self) -> bool:
         return any(msgspec.structs.astuple(self))
 
+    def __add__(self, other: "Harm") -> "Harm":
+        return Harm(
+            *map(sum, zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True))
+        )
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One run: a kind of fault with a seed, on a commit.

@@ -30,6 +30,15 @@ def test_what_was_harmed_stands_out_in_the_table() -> None:
     assert any(NAMES[0] in row and row.endswith("| 0 | 0 | 0 | 0 |") for row in rows)
 
 
+def test_a_campaign_that_is_added_counts_beside_the_one_before() -> None:
+    first = report.summed([result(NAMES[0], "held"), result(NAMES[1], "broken", lost=1)])
+    both = report.both(first, report.summed([result(NAMES[1], "broken", lost=2, stuck=1)]))
+    assert list(both.kinds) == NAMES
+    assert (both.kinds[NAMES[0]].runs, both.kinds[NAMES[1]].runs) == (1, 2)
+    assert both.kinds[NAMES[1]].harm == Harm(lost=3, stuck=1)
+    assert first.kinds[NAMES[1]].harm == Harm(lost=1)
+
+
 @pytest.mark.skipif(not report.RESULTS.exists(), reason="no campaign was published yet")
 def test_the_published_tables_are_those_of_the_published_results() -> None:
     campaign = report.read()
