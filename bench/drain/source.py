@@ -16,7 +16,8 @@ from pgevents.config import Source, Table
 from transform.connections import SOURCE_SESSION
 from transform.source.outbox import Outbox
 
-NAME = "accounts"
+NAME = "bench"
+"""No name of pipeline.toml's: nobody's transform is for its tables."""
 TABLE = "public.account"
 _WAKE = Wake("transform", "eu-west-1")
 
@@ -51,7 +52,7 @@ select
         'event_type',
         case when account_id %% 10 < 5 then 'INSERT' when account_id %% 10 < 9 then 'UPDATE' else 'DELETE'
         end,
-        'source', 'accounts.public.account', 'payload', to_jsonb(a),
+        'source', 'bench.public.account', 'payload', to_jsonb(a),
         'before', case when account_id %% 10 >= 5 then to_jsonb(a) end, 'captured_at', clock_timestamp()
     )
 from (select * from account limit %(events)s) as a
