@@ -9,13 +9,14 @@ import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import msgspec
 
 from bench import measure
 from bench.drain.source import NAME, TABLE, Bed, capture, running
 from bench.measure import Report, facts, interleaved
-from pgevents import ChangeEvent, Record, on
+from pgevents import ChangeEvent, Record, on, transforms
 from pgevents.batch import Batch, decode, encode
 from pgevents.config import Pipeline, RedshiftSink, Route, Source, Table
 from transform.routing import TableRouter, route_batch
@@ -47,7 +48,7 @@ def measured(args: argparse.Namespace) -> Report:
             {
                 _ONE_BY_ONE: lambda: _rate(captured, _one_by_one),
                 _PLAIN: lambda: _rate(captured, _routed),
-                _TRANSFORMED: lambda: _rate(transformed, _routed),
+                _TRANSFORMED: lambda: _rate(transformed, _routed_by_a_transform),
             },
             unit="events/s", baseline=_ONE_BY_ONE, rounds=number, tell=tell,
         )
@@ -112,7 +113,13 @@ def _one_by_one(tables: list[TableRows]) -> None:
             router.take(row)
 
 
-@on(f"{NAME}.{_TRANSFORMED_TABLE}", "INSERT", "UPDATE")
+def _routed_by_a_transform(tables: list[TableRows]) -> Batch:
+    # Registered for as long as it is measured: no pipeline of anybody else routes that table.
+    with patch.dict(transforms._registered):
+        on(f"{NAME}.{_TRANSFORMED_TABLE}", "INSERT", "UPDATE")(lower)
+        return _routed(tables)
+
+
 def lower(event: ChangeEvent) -> Record:
     """A transform of the common kind: one column of the row becomes another value."""
     return Record({**event.payload, "email": str(event.payload["email"]).lower()})
