@@ -1,10 +1,9 @@
 """Faults to order of the emulator: requests that it refuses, or answers late.
 
-POST, GET, DELETE /_pgevents/faults    order one, how often each struck, take all back
+POST, GET, DELETE /_pgevents/faults    order one, what they came to, take all back
 """
 
 import asyncio
-import json
 import urllib.request
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Annotated, Any
@@ -35,11 +34,22 @@ class EmulatorFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     status: int = 503
 
 
+class EmulatorFaultReport(msgspec.Struct, frozen=True):
+    """What the ordered faults came to: how often they struck, and how many requests still wait.
+
+    A request that waits is carried out even when its caller has given it up, as S3 would.
+    """
+
+    struck: int
+    waiting: int
+
+
 class EmulatorFaults:
     """The faults that were ordered, and the requests that order them."""
 
     def __init__(self) -> None:
         self._struck: list[tuple[EmulatorFault, list[str]]] = []
+        self._waiting = 0
 
     def failing(self, application: Application) -> Application:
         """The application behind these faults."""
@@ -49,19 +59,18 @@ class EmulatorFaults:
                 await application(scope, receive, send)
             elif scope["path"] == PATH:
                 await self._control(scope["method"], receive, send)
-            elif (fault := self._strike(scope)) is None:
+            elif (fault := self._fault_of(scope)) is None:
                 await application(scope, receive, send)
             else:
-                await asyncio.sleep(fault.seconds)
-                if fault.status:
-                    await _drained(receive)
-                    await _answer(send, fault.status, b"<Error><Code>SlowDown</Code></Error>")
-                else:
-                    await application(scope, receive, send)
+                self._waiting += 1
+                try:
+                    await _strike(fault, application, scope, receive, send)
+                finally:
+                    self._waiting -= 1
 
         return handle
 
-    def _strike(self, scope: Message) -> EmulatorFault | None:
+    def _fault_of(self, scope: Message) -> EmulatorFault | None:
         for fault, struck in self._struck:
             if (
                 len(struck) < fault.count
@@ -78,7 +87,8 @@ class EmulatorFaults:
             self._struck.append((msgspec.json.decode(body, type=EmulatorFault), []))
         elif method == "DELETE":
             self._struck.clear()
-        await _answer(send, 200, msgspec.json.encode([len(struck) for _, struck in self._struck]))
+        report = EmulatorFaultReport(sum(len(struck) for _, struck in self._struck), self._waiting)
+        await _answer(send, 200, msgspec.json.encode(report))
 
 
 class EmulatorControl:
@@ -91,18 +101,30 @@ class EmulatorControl:
         """From now on this fails too."""
         self._ask("POST", msgspec.json.encode(fault))
 
-    def struck(self) -> int:
-        """How often the ordered faults struck."""
-        return sum(map(int, json.loads(self._ask("GET"))))
+    def report(self) -> EmulatorFaultReport:
+        """What the ordered faults came to."""
+        return msgspec.json.decode(self._ask("GET"), type=EmulatorFaultReport)
 
     def clear(self) -> None:
         """Nothing fails any more."""
         self._ask("DELETE")
 
-    def _ask(self, method: str, body: bytes | None = None) -> Any:
+    def _ask(self, method: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self._url, body, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
-            return reply.read()
+            answer: bytes = reply.read()
+        return answer
+
+
+async def _strike(
+    fault: EmulatorFault, application: Application, scope: Message, receive: Receive, send: Send
+) -> None:
+    await asyncio.sleep(fault.seconds)
+    if fault.status:
+        await _drained(receive)
+        await _answer(send, fault.status, b"<Error><Code>SlowDown</Code></Error>")
+    else:
+        await application(scope, receive, send)
 
 
 async def _drained(receive: Receive) -> bytes:

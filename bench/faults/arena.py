@@ -111,9 +111,10 @@ class Arena:
         self.s3_faults.clear()
 
     def is_idle(self) -> bool:
-        """Whether neither Lambda has anything to do."""
+        """Whether neither Lambda has anything to do, nor S3 anything that a Lambda of before has given up."""
         figures = [function.statistics() for function in (self.transform, self.writer)]
-        return not any(figure["busy"] or figure["queued"] for figure in figures)
+        at_work = any(figure["busy"] or figure["queued"] for figure in figures)
+        return not at_work and not self.s3_faults.report().waiting
 
     def lose_answers(self, count: int) -> None:
         """Loses so many of the writer's answers on their way to the transform."""

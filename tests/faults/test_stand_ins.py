@@ -1,5 +1,6 @@
 """What the attack relies on: a disk that is really full, an S3 that really refuses, a bucket read as S3 lists it."""
 
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from bench.faults import full_disk
 from bench.faults.bucket import BucketOnDisk
 from local.emulator import Emulator
-from local.emulator_faults import EmulatorControl, EmulatorFault
+from local.emulator_faults import EmulatorControl, EmulatorFault, EmulatorFaultReport
 from local.postgres import PostgresServer, free_port
 
 
@@ -54,10 +55,31 @@ def test_the_emulator_refuses_as_often_as_it_was_told_to(tmp_path: Path) -> None
             refused.value.close()
             assert refused.value.code == 503
         s3.put_object(Bucket="bucket", Key="a/key", Body=b"body")
-        assert control.struck() == 2
+        assert control.report() == EmulatorFaultReport(struck=2, waiting=0)
         control.clear()
-        assert control.struck() == 0
+        assert control.report() == EmulatorFaultReport(struck=0, waiting=0)
         _the_disk_says_what_s3_says(emulator, s3)
+    finally:
+        emulator.stop()
+
+
+def test_the_emulator_tells_of_a_request_that_its_caller_has_given_up(tmp_path: Path) -> None:
+    emulator = Emulator(tmp_path / "the emulator", free_port())
+    emulator.start()
+    try:
+        emulator.create_bucket("bucket")
+        control = EmulatorControl(emulator.url)
+        control.fault(EmulatorFault(method="PUT", seconds=1.0, status=0))
+        with pytest.raises(TimeoutError):
+            urllib.request.urlopen(
+                urllib.request.Request(f"{emulator.url}/bucket/key", b"body", method="PUT"), timeout=0.2
+            )
+        control.clear()
+        assert control.report().waiting == 1
+        while control.report().waiting:
+            time.sleep(0.02)
+        s3 = emulator.session.client("s3", endpoint_url=emulator.url)
+        assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"body"
     finally:
         emulator.stop()
 

@@ -29,7 +29,7 @@ def failing(fault: EmulatorFault, times: int) -> Attack:
             arena.sleep(random.uniform(0.05, 0.4))
         yield
         yield
-        return arena.s3_faults.struck()
+        return arena.s3_faults.report().struck
 
     return attack
 
