@@ -36,7 +36,7 @@ _LINGER_PAUSE_SECONDS = 0.002
 # With so many batches the writer has enough to do: what comes meanwhile makes the next one larger, for so
 # long at most, instead of a queue in front of Redshift.
 _ENOUGH_IN_FLIGHT = 2
-_GATHER_SECONDS = 0.25
+_GATHER_SECONDS = 0.05
 _GATHER_PAUSE_SECONDS = 0.004
 _KEEP_DAYS = 7
 _PURGED_AT_ONCE = 1_000
