@@ -12,10 +12,12 @@ import psycopg
 from bench import measure
 from bench.capture import memory, tables
 from bench.capture.variants import (
+    BAREST,
     CAPTURED,
     LAMBDA_GONE,
     NAIVE,
     NOT_RUNG,
+    NOTHING,
     UNGUARDED,
     UNTRIGGERED,
     databases,
@@ -77,9 +79,9 @@ class Bed:
             for _ in range(self.extent.statements):
                 _change(connection, self.extent.rows)
             late = memory.own_mb(process)
-            with memory.Peak(process) as peak:
+            with memory.peak_mb(process) as peak:
                 _change(connection, 10 * self.extent.rows)
-            return early, late, peak.most
+            return early, late, peak.value
 
     def _compared(self, title: str, unit: str, variants: dict[str, partial[float]]) -> Comparison:
         return interleaved(
@@ -143,10 +145,11 @@ def measured(args: argparse.Namespace) -> Report:
 
 
 def _measure_transactions(report: Report, bed: Bed) -> None:
-    both = (UNTRIGGERED, CAPTURED, NOT_RUNG)
-    on = report.compare(bed.compare_transactions(16, "on", *both, UNGUARDED, LAMBDA_GONE))
-    off = report.compare(bed.compare_transactions(16, "off", *both))
-    many = report.compare(bed.compare_transactions(64, "on", *both, UNGUARDED))
+    usual = (UNTRIGGERED, CAPTURED, NOT_RUNG)
+    least = (NOTHING, BAREST)
+    on = report.compare(bed.compare_transactions(16, "on", *usual, *least, UNGUARDED, LAMBDA_GONE))
+    off = report.compare(bed.compare_transactions(16, "off", *usual, *least))
+    many = report.compare(bed.compare_transactions(64, "on", *usual, UNGUARDED))
     report.target(f"captured, {on.title}", on.ratio(CAPTURED).median, ">=", 0.92)
     report.target(f"captured, {off.title}", off.ratio(CAPTURED).median, ">=", 0.72)
     for found in (on, many):

@@ -21,6 +21,12 @@ create table public.account (
 ) with (fillfactor = 80);
 """
 
+TYPES = (
+    "bigint", "uuid", "text", "varchar", "bpchar", "numeric", "integer", "boolean", "text[]", "jsonb", "date",
+    "timestamptz",
+)  # fmt: skip
+"""Of its columns."""
+
 _ROWS = """
 select
     {key}, gen_random_uuid(), 'Organisation number ' || {key}, 'someone.' || {key} || '@example.org', 'CH',

@@ -19,6 +19,9 @@ CAPTURED = "captured"
 LAMBDA_GONE = "captured, nobody awake, invoke fails"
 NOT_RUNG = "captured, without the doorbell"
 UNGUARDED = "captured, pg_notify by each transaction"
+NOTHING = "a trigger that does nothing"
+BAREST = "the barest capture"
+"""The columns alone, copied by a trigger a statement: no doorbell, no rotation, nothing is put in order."""
 NAIVE = "row trigger, jsonb before and after"
 
 DRAIN_LOCK = "select pg_advisory_lock(1885828470, 0)"
@@ -76,19 +79,32 @@ def _capture_naively(connection: _Connection) -> None:
     connection.execute(_NAIVE.encode())
 
 
+def _do_nothing(connection: _Connection) -> None:
+    connection.execute(_NOTHING.encode())
+
+
+def _capture_barely(connection: _Connection) -> None:
+    connection.execute(_BAREST_OUTBOX.encode())
+    for event, (rows, insert) in _BAREST.items():
+        connection.execute(_BAREST_TRIGGER.format(event=event, rows=rows, insert=insert).encode())
+
+
 _VARIANTS: dict[str, Callable[[_Connection], None]] = {
     UNTRIGGERED: lambda _: None,
     CAPTURED: _capture,
     LAMBDA_GONE: _capture_with_lambda_gone,
     NOT_RUNG: _capture_without_doorbell,
     UNGUARDED: _capture_and_notify,
+    NOTHING: _do_nothing,
+    BAREST: _capture_barely,
     NAIVE: _capture_naively,
 }
 
 _OUTBOXES = """
 select oid::regclass::text from pg_class
 where relkind = 'r' and (
-    relnamespace = to_regnamespace('pgevents') and relname like 'outbox\\_%\\_%' or relname = 'naive_outbox'
+    relnamespace = to_regnamespace('pgevents') and relname like 'outbox\\_%\\_%'
+    or relname in ('naive_outbox', 'barest_outbox')
 )
 """
 
@@ -122,3 +138,40 @@ $$;
 create trigger capture_naively after insert or update or delete on {tables.TABLE}
 for each row execute function public.capture_naively();
 """
+
+_NOTHING = f"""
+create function public.do_nothing() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger do_nothing after insert or update or delete on {tables.TABLE}
+for each statement execute function public.do_nothing();
+"""
+
+_BEFORE, _AFTER = ([f"{side}{number}" for number in range(len(tables.TYPES))] for side in "ba")
+_BAREST_OUTBOX = f"""
+create sequence public.barest_seq;
+create table public.barest_outbox (
+    seq bigint not null default nextval('public.barest_seq'),
+    xid xid8 not null default pg_current_xact_id(),
+    captured_at timestamptz not null default clock_timestamp(),
+    op "char" not null,
+    {", ".join(map(" ".join, zip([*_BEFORE, *_AFTER], 2 * tables.TYPES, strict=True)))}
+)
+"""
+_BAREST_TRIGGER = f"""
+create function public.capture_barely_{{event}}() returns trigger language plpgsql as $$
+begin
+    insert into public.barest_outbox {{insert}};
+    return null;
+end
+$$;
+create trigger capture_barely_{{event}} after {{event}} on {tables.TABLE} referencing {{rows}}
+for each statement execute function public.capture_barely_{{event}}();
+"""
+_BAREST = {
+    "insert": ("new table as n", f"(op, {', '.join(_AFTER)}) select 'I', n.* from n"),
+    "delete": ("old table as o", f"(op, {', '.join(_BEFORE)}) select 'D', o.* from o"),
+    "update": (
+        "old table as o new table as n",
+        f"(op, {', '.join([*_BEFORE, *_AFTER])}) select 'U', o.*, n.* from o, n",
+    ),
+}
+"""By the event: the trigger's rows, and what it writes of them. A statement updates one row here."""

@@ -2,13 +2,14 @@
 
 import argparse
 import time
+from contextlib import ExitStack
 
 import psycopg
 
 from bench import measure
 from bench.end_to_end.load import Load
 from bench.end_to_end.project import target_of
-from bench.end_to_end.reader import Reader, last_stamp, percentile
+from bench.end_to_end.reader import last_stamp, percentile, reading
 from bench.end_to_end.stack import measured_stack
 from bench.faults.arena import Arena
 from bench.measure import Comparison, Report, facts
@@ -76,8 +77,11 @@ class _Bench:
     def latency(self, report: Report, rate: float, seconds: float) -> None:
         """At a rate, from each row's commit until a reader sees it."""
         rung, batches = self._rung(), self._batches()
-        readers = {sink: Reader(dsn, target_of(SOURCE)) for sink, dsn in self._sinks.items()}
-        with readers[POSTGRES], readers[REDSHIFT]:
+        with ExitStack() as stack:
+            readers = {
+                sink: stack.enter_context(reading(dsn, target_of(SOURCE)))
+                for sink, dsn in self._sinks.items()
+            }
             committed = self._load.commit(round(rate * seconds), rate)
             settle(self._source)
             self._visible()

@@ -1,11 +1,13 @@
 """A reader of a sink: sees rows become visible, and knows from each when it was written."""
 
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
+
+from bench.measure.watching import watching
 
 _PAUSE_SECONDS = 0.004
 _LATE_SECONDS = 0.25
@@ -17,38 +19,24 @@ where stamped_at > to_timestamp(%s)
 
 
 class Reader:
-    """Polls one target for rows that it has not seen yet, for the length of a block.
+    """What a reader that polls one target has seen of its rows.
 
     `latencies` has the seconds from each row's moment to the end of the look that saw it first. A look reads
     what is later than a while before the newest row seen: what comes later than that is missed, and whoever
     counts finds it missing.
     """
 
-    def __init__(self, dsn: str, table: str) -> None:
-        self._dsn = dsn
-        self._table = table
+    def __init__(self) -> None:
         self._since = time.time()
         self._newest = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
         self._seen: dict[int, float] = {}
         self.latencies: list[float] = []
 
-    def __enter__(self) -> "Reader":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        query = sql.SQL(_LATER).format(table=sql.Identifier(self._table))
-        with psycopg.connect(self._dsn, autocommit=True) as sink:
-            while not self._ended.wait(_PAUSE_SECONDS):
-                since = max(self._since, self._newest - _LATE_SECONDS)
-                rows = sink.execute(query, (since,)).fetchall()
-                self.note(rows, time.time())
+    def look(self, sink: psycopg.Connection, query: sql.Composed) -> None:
+        """Looks once."""
+        since = max(self._since, self._newest - _LATE_SECONDS)
+        rows = sink.execute(query, (since,)).fetchall()
+        self.note(rows, time.time())
 
     def note(self, rows: Sequence[tuple[int, float]], now: float) -> None:
         """Takes notice of what one look has seen: rows and when each was written."""
@@ -57,6 +45,18 @@ class Reader:
                 self._seen[entry] = stamped
                 self._newest = max(self._newest, stamped)
                 self.latencies.append(now - stamped)
+
+
+@contextmanager
+def reading(dsn: str, table: str) -> Iterator[Reader]:
+    """Polls one target for rows that it has not seen yet, for the length of a block."""
+    query = sql.SQL(_LATER).format(table=sql.Identifier(table))
+    reader = Reader()
+    with (
+        psycopg.connect(dsn, autocommit=True) as sink,
+        watching(lambda: reader.look(sink, query), _PAUSE_SECONDS),
+    ):
+        yield reader
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

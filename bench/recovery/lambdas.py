@@ -1,6 +1,5 @@
 """The Lambda service seen by a bench: its functions stopped and set going, and how much memory they need."""
 
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from bench.measure.watching import watching
 from local.lambda_service.logs import peak_memory_mb
 from local.stack.functions import TRANSFORM, WRITER
+from pgevents.errors import InputError
 
 FUNCTIONS = (TRANSFORM, WRITER)
 _LOOK_SECONDS = 0.05
@@ -55,35 +56,24 @@ class Lambdas:
             return msgspec.json.decode(answer.read())
 
 
-class MemoryWatch:
-    """The most memory that any process of each function has had in use while the watch was kept, in MB.
+@contextmanager
+def peaks(lambdas: Lambdas) -> Iterator[dict[str, int]]:
+    """The most memory that any process of each function has in use during a block, in MB.
 
-    The kernel keeps that figure (VmHWM), so no peak falls between two looks.
+    The kernel keeps that figure (VmHWM), so no peak falls between two looks. Raises InputError where there is
+    no /proc.
     """
+    _refuse_where_unknown()
+    found = dict.fromkeys(FUNCTIONS, 0)
 
-    def __init__(self, lambdas: Lambdas) -> None:
-        self._lambdas = lambdas
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.peaks: dict[str, int] = dict.fromkeys(FUNCTIONS, 0)
+    def look() -> None:
+        for pid, function in lambdas.processes().items():
+            found[function] = max(found[function], peak_memory_mb(pid) or 0)
 
-    def __enter__(self) -> "MemoryWatch":
-        _refuse_where_unknown()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
-            for pid, function in self._lambdas.processes().items():
-                self.peaks[function] = max(self.peaks[function], peak_memory_mb(pid) or 0)
+    with watching(look, _LOOK_SECONDS):
+        yield found
 
 
 def _refuse_where_unknown() -> None:
-    from pgevents.errors import InputError
-
     if not Path("/proc/self/status").exists():
         raise InputError("memory is read from /proc, which this system lacks; run the bench on Linux")

@@ -3,7 +3,6 @@
 import argparse
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,7 +12,8 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from bench.recovery.lambdas import FUNCTIONS, Lambdas, MemoryWatch
+from bench.measure.watching import highest
+from bench.recovery.lambdas import FUNCTIONS, Lambdas, peaks
 from bench.recovery.project import SOURCE, make_project
 from bench.recovery.workload import WORKLOADS, mixed
 from local.stack import running
@@ -70,11 +70,18 @@ def measured(args: argparse.Namespace) -> Figures:
     changes = args.changes or max(1, usual // (20 if args.quick else 1))
     if changes < 1:
         raise InputError(f"--changes {changes}: at least one change is needed")
-    with _stack() as (project, endpoints), _connected(endpoints) as source:
+    with (
+        _stack() as (project, endpoints),
+        _connected(endpoints) as source,
+        _connected(endpoints) as watched,
+    ):
         lambdas = Lambdas(endpoints.lambda_)
         for function in FUNCTIONS:
             lambdas.configure(function, {"memory_mb": args.memory})
-        with MemoryWatch(lambdas) as memory, OutboxWatch(endpoints.sources[SOURCE]) as outbox:
+        with (
+            peaks(lambdas) as peak_mb,
+            highest(lambda: _outbox_bytes(watched), _POLL_SECONDS) as outbox,
+        ):
             with nullcontext() if args.alive else lambdas.stopped():
                 lambdas_do = "run" if args.alive else "are stopped"
                 _say(args, f"{changes:,} changes, while the Lambdas {lambdas_do}")
@@ -90,12 +97,12 @@ def measured(args: argparse.Namespace) -> Figures:
             workload=args.workload,
             changes=committed,
             commit_seconds=round(commit_seconds, 1),
-            outbox_bytes=outbox.most,
+            outbox_bytes=int(outbox.value),
             batches=_number(source, "select count(*) from pgevents.batch"),
             catch_up_seconds=round(catch_up_seconds, 1),
             changes_per_second=round(committed / (catch_up_seconds + commit_seconds * bool(args.alive)), 1),
             memory_limit_mb=args.memory,
-            peak_mb=memory.peaks,
+            peak_mb=peak_mb,
             dead_letters=_number(source, "select count(*) from pgevents.dead_letter"),
             compared_rows=sum(each.rows for each in compared),
             differences=sum(len(each.differences) for each in compared),
@@ -160,29 +167,6 @@ def _given_back(source: psycopg.Connection) -> float:
     while _outbox_bytes(source) > _GIVEN_BACK_BYTES and time.monotonic() < began + _ROTATION_SECONDS:
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
-
-
-class OutboxWatch:
-    """The most bytes that the outbox has held while the watch was kept, looked at four times a second."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.most = 0
-
-    def __enter__(self) -> "OutboxWatch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        with psycopg.connect(self._dsn, autocommit=True) as source:
-            while not self._ended.wait(_POLL_SECONDS):
-                self.most = max(self.most, _outbox_bytes(source))
 
 
 def _outbox_bytes(source: psycopg.Connection) -> int:

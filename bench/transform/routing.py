@@ -9,7 +9,6 @@ import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from unittest.mock import patch
 
 import msgspec
 
@@ -114,8 +113,8 @@ def _one_by_one(tables: list[TableRows]) -> None:
 
 
 def _routed_by_a_transform(tables: list[TableRows]) -> Batch:
-    # Registered for as long as it is measured: no pipeline of anybody else routes that table.
-    with patch.dict(transforms._registered):
+    # No pipeline of anybody else routes that table.
+    with transforms.isolated():
         on(f"{NAME}.{_TRANSFORMED_TABLE}", "INSERT", "UPDATE")(lower)
         return _routed(tables)
 

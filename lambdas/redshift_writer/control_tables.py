@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pgevents.batch import Batch
-from pgevents.identity import BatchIdentity, opened_at
+from pgevents.identity import BatchIdentity
 from redshift_writer.connect import Session
 from redshift_writer.identifiers import folded, qualified, quoted
 from redshift_writer.sql import Sql, joined, sql
@@ -139,7 +139,7 @@ def record_applied(session: Session, schema: str, batch: Batch, moment: Sql) -> 
         batch_id=batch.batch_id,
         moment=moment,
         changes=batch.change_count(),
-        opened_at=timestamp(opened_at(batch)),
+        opened_at=timestamp(batch.opened()),
     )
 
 

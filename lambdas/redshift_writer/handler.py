@@ -12,7 +12,7 @@ from pgevents import log
 from pgevents.batch import Batch, decode
 from pgevents.config import Pipeline, RedshiftSink, load
 from pgevents.errors import InputError, SourceReplaced, TerminalError
-from pgevents.identity import BatchIdentity, identity
+from pgevents.identity import BatchIdentity
 from pgevents.refusals import RefusedChanges
 from pgevents.settings import WriterSettings
 from redshift_writer.aws import Objects, read_secret
@@ -115,7 +115,7 @@ class RedshiftWriter:
 
 def _answer(kind: str, batch: Batch, **more: object) -> dict[str, Any]:
     """An answer about a batch, with all that tells it from every other one."""
-    return {"kind": kind, "source": batch.source, **_told(identity(batch)), **more}
+    return {"kind": kind, "source": batch.source, **_told(batch.identity()), **more}
 
 
 def _told(batch: BatchIdentity) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pgevents import log
 from pgevents.batch import Batch
 from pgevents.config import Policies
 from pgevents.errors import SourceReplaced, TerminalError, TransientError
-from pgevents.identity import BatchIdentity, identity
+from pgevents.identity import BatchIdentity
 from pgevents.refusals import RefusedChanges
 from redshift_writer.connect import Session, Sessions
 from redshift_writer.control_tables import (
@@ -187,7 +187,7 @@ class Writer:
         opening = open_transaction(session, self._schema, batch)
         newest = opening.newest.batch if opening.newest else None
         if opening.token is not None:
-            if opening.token.batch.contradicts(identity(batch)):
+            if opening.token.batch.contradicts(batch.identity()):
                 raise SourceReplaced("redshift", batch.source, batch.batch_id, opening.token.batch)
             self._sessions.rollback()
             trips = session.wire.round_trips - trips_before

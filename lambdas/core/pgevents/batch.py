@@ -7,12 +7,14 @@ anything in; only a transform that asks for a column pays for decoding it.
 
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 from typing import Literal
 
 import msgspec
 
 from pgevents.errors import TerminalError
+from pgevents.identity import BatchIdentity
 
 Clause = Literal["INSERT", "DELETE"]
 Mode = Literal["mirror", "history", "both"]
@@ -76,6 +78,15 @@ class Batch(msgspec.Struct, frozen=True):
     def for_sink(self, sink: str) -> "Batch":
         """The part of this batch that is routed to one sink."""
         return msgspec.structs.replace(self, tables=[table for table in self.tables if sink in table.sinks])
+
+    def opened(self) -> datetime:
+        """When it was opened, in UTC; a time without an offset is in UTC."""
+        opened = datetime.fromisoformat(self.opened_at)
+        return (opened if opened.tzinfo else opened.replace(tzinfo=UTC)).astimezone(UTC)
+
+    def identity(self) -> BatchIdentity:
+        """Which batch of its source it is."""
+        return BatchIdentity(self.epoch, self.batch_id, self.opened())
 
     def change_count(self) -> int:
         """How many changes there are over all targets."""

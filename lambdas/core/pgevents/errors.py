@@ -7,10 +7,7 @@ PgEventsError
 └── InputError        a person's input is wrong: one line on stderr, exit code 2
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pgevents.identity import BatchIdentity
+from pgevents.identity import BatchIdentity
 
 
 class PgEventsError(Exception):
@@ -32,7 +29,7 @@ class SourceReplaced(PgEventsError):
     when it was noticed, `found` what the sink holds: the same number opened at another time, or a newer one.
     """
 
-    def __init__(self, sink: str, source: str, batch_id: int, found: "BatchIdentity") -> None:
+    def __init__(self, sink: str, source: str, batch_id: int, found: BatchIdentity) -> None:
         super().__init__(
             f"sink {sink} holds batch {found} of source {source}, which its ledger does not have: "
             f"the source was restored to an earlier state (noticed at batch {batch_id})"

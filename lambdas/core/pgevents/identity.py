@@ -4,11 +4,9 @@ A source that is restored to an earlier state gives the numbers of the batches t
 batches. The moment at which a batch was opened tells them apart: it is in the ledger and in every token.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
-
-from pgevents.batch import Batch
 
 
 class BatchIdentity(msgspec.Struct, frozen=True):
@@ -27,14 +25,3 @@ class BatchIdentity(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         opened = self.opened_at.isoformat(timespec="microseconds") if self.opened_at else "an unknown time"
         return f"{self.batch_id} of epoch {self.epoch}, opened at {opened}"
-
-
-def identity(batch: Batch) -> BatchIdentity:
-    """The identity of a batch."""
-    return BatchIdentity(batch.epoch, batch.batch_id, opened_at(batch))
-
-
-def opened_at(batch: Batch) -> datetime:
-    """When the batch was opened, in UTC; a time without an offset is in UTC."""
-    opened = datetime.fromisoformat(batch.opened_at)
-    return (opened if opened.tzinfo else opened.replace(tzinfo=UTC)).astimezone(UTC)

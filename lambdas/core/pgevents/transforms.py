@@ -4,7 +4,8 @@ import importlib
 import importlib.util
 import pkgutil
 import traceback
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 from pgevents.config.mistakes import unknown
 from pgevents.errors import InputError
@@ -51,6 +52,23 @@ def has_transform(source: str) -> bool:
 def registered() -> list[tuple[str, str]]:
     """Every `database.schema.table` that a transform is registered for, and which function that is."""
     return sorted({(source, _origin(transform)) for (source, _), transform in _registered.items()})
+
+
+def forget() -> None:
+    """Takes every transform out of the registry."""
+    _registered.clear()
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Within the block only what it registers itself is registered; after it, what was before."""
+    before = dict(_registered)
+    forget()
+    try:
+        yield
+    finally:
+        forget()
+        _registered.update(before)
 
 
 def refuse_unrouted(found: Iterable[tuple[str, str]], known_sources: Collection[str]) -> None:

@@ -22,7 +22,7 @@ from psycopg.rows import tuple_row
 
 from pgevents.batch import Batch, TableChanges
 from pgevents.errors import SourceReplaced, TransientError
-from pgevents.identity import BatchIdentity, identity
+from pgevents.identity import BatchIdentity
 from pgevents.refusals import Refusal, RefusedChanges, incomplete_keys
 from transform.sinks.postgres_errors import RefusedValues, driver_errors
 from transform.sinks.postgres_merge import Merge
@@ -206,7 +206,7 @@ class PostgresSink:
         row = cursor.execute(sql.SQL(FIND_BATCH).format(batches=self._batches), token[:3]).fetchone()
         if row is not None and isinstance(row[0], datetime):
             found = BatchIdentity(batch.epoch, batch.batch_id, row[0])
-            if found.contradicts(identity(batch)):
+            if found.contradicts(batch.identity()):
                 raise SourceReplaced(self._name, batch.source, batch.batch_id, found)
         return False
 

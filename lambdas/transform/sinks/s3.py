@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from pgevents.batch import Batch, TableChanges
 from pgevents.errors import TransientError
-from pgevents.identity import opened_at
 from pgevents.refusals import RefusedChanges, refusal
 from transform.sinks.aws_errors import aws_errors
 from transform.sinks.s3_lines import OWN_COLUMNS, Lines
@@ -93,7 +92,7 @@ class S3Sink:
 
 def object_key(prefix: str, target: str, batch: Batch, part: int = 1) -> str:
     """Where a part of a target's changes in a batch is kept."""
-    opened = opened_at(batch)
+    opened = batch.opened()
     suffix = f"-{part}" if part > 1 else ""
     name = f"{quote(batch.source, safe='')}-{batch.epoch}-{batch.batch_id:012d}-{opening_time(batch)}{suffix}"
     return f"{target_prefix(prefix, target)}date={opened:%Y-%m-%d}/hour={opened:%H}/{name}.json.gz"
@@ -101,7 +100,7 @@ def object_key(prefix: str, target: str, batch: Batch, part: int = 1) -> str:
 
 def opening_time(batch: Batch) -> str:
     """When the batch was opened, for the name of an object."""
-    return f"{opened_at(batch):%Y%m%dT%H%M%S%f}Z"
+    return f"{batch.opened():%Y%m%dT%H%M%S%f}Z"
 
 
 def target_prefix(prefix: str, target: str) -> str:

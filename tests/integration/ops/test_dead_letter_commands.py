@@ -43,9 +43,8 @@ sinks = ["model"]
 
 
 @pytest.fixture
-def shop(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setattr(transforms, "_registered", {})
-    with closing(Captured(database)) as captured:
+def shop(database: str) -> Iterator[Shop]:
+    with transforms.isolated(), closing(Captured(database)) as captured:
         yield Shop(captured)
 
 

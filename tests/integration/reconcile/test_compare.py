@@ -24,10 +24,10 @@ def pipeline(*routes: Route, tables: tuple[Table, ...] = TABLE, sinks: int = 1) 
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry() -> Iterator[None]:
     """Transforms that a test registers go with it."""
-    monkeypatch.setattr(transforms, "_registered", {})
-    return
+    with transforms.isolated():
+        yield
 
 
 def test_equal_tables_are_equal_whatever_their_types_and_page_sizes(

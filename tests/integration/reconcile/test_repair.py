@@ -10,7 +10,7 @@ from ops.comparison.source import SourceTable
 from ops.comparison.spool import Spool
 from ops.reconcile.dead import mark_dead
 from ops.reconcile.repair import repair
-from pgevents import ChangeEvent, Record
+from pgevents import ChangeEvent, Record, transforms
 from pgevents.config import Route
 from pgevents.transforms import on
 from tests.integration.reconcile.conftest import Pair
@@ -20,10 +20,10 @@ MakePair = Callable[..., Pair]
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry() -> Iterator[None]:
     """Transforms that a test registers go with it."""
-    monkeypatch.setattr("pgevents.transforms._registered", {})
-    return
+    with transforms.isolated():
+        yield
 
 
 def repaired(pair: Pair) -> tuple[dict[str, int], list[str]]:

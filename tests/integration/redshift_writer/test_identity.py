@@ -9,7 +9,6 @@ import pytest
 from local.redshift import Fault
 from pgevents.batch import Batch
 from pgevents.errors import SourceReplaced, TransientError
-from pgevents.identity import identity
 from redshift_writer.connect import Sessions
 from redshift_writer.purge import Purge
 from tests.integration.redshift_writer.changes import account, delete, insert, truncate
@@ -49,7 +48,7 @@ def test_moment_is_kept_to_the_microsecond(target: Target) -> None:
     writer.apply(opened(target.batch(account(insert(1, 1)), batch_id=5), moment))
     assert not writer.apply(opened(target.batch(account(insert(1, 1)), batch_id=5), moment)).first
     newest = writer.apply(target.batch(account(insert(2, 1)), batch_id=6)).newest
-    assert newest == identity(opened(target.batch(batch_id=5), moment))
+    assert newest == opened(target.batch(batch_id=5), moment).identity()
 
 
 def test_newest_is_of_the_same_source_and_of_the_latest_epoch(target: Target) -> None:

@@ -9,9 +9,10 @@ from tests.integration.transform.letters import Shop
 
 
 @pytest.fixture(autouse=True)
-def no_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_transforms() -> Iterator[None]:
     """Every test begins without transforms: those that another one has registered would run on its tables."""
-    monkeypatch.setattr(transforms, "_registered", {})
+    with transforms.isolated():
+        yield
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ class Shop:
         self.forwarded: list[Batch] = []
         self.writers: dict[str, BatchWriter] = {"model": captured.model.apply, "archive": self.archive.write}
         self.forward: BatchWriter = self.forwarded.append
-        transforms._registered.clear()
+        transforms.forget()
         on(TABLE, "INSERT", "UPDATE", "SNAPSHOT")(self._transform)
         self.route("model")
 

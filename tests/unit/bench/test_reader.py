@@ -8,7 +8,7 @@ from bench.end_to_end.reader import Reader, percentile
 
 
 def test_a_row_counts_once_for_each_time_it_was_written() -> None:
-    reader = Reader("postgresql://nowhere", "entry")
+    reader = Reader()
     reader.note([(1, 10.0), (2, 10.5)], 11.0)
     reader.note([(1, 10.0), (2, 10.5)], 12.0)
     reader.note([(1, 12.5)], 13.0)

@@ -150,8 +150,8 @@ def payments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in files.items():
         (tmp_path / "followed" / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(transforms, "_registered", {})
-    yield tmp_path
+    with transforms.isolated():
+        yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0] == "followed"]:
         del sys.modules[name]
 

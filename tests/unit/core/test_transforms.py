@@ -17,8 +17,9 @@ Package = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms, "_registered", {})
+def own_registry() -> Iterator[None]:
+    with transforms.isolated():
+        yield
 
 
 @pytest.fixture
@@ -211,3 +212,11 @@ def test_transforms_of_this_repository_load() -> None:
     finally:  # what was imported here is in this test's registry only
         forget("transform.transforms")
         sys.modules.update(imported)
+
+
+def test_what_is_registered_in_isolation_goes_with_it(table: str) -> None:
+    on(table)(keep)
+    with transforms.isolated():
+        assert transforms.registered() == []
+        on(table)(other)
+    assert transforms.transform_for(table, EventType.INSERT) is keep

@@ -1,9 +1,12 @@
+from collections.abc import Iterator
+
 import pytest
 
 from pgevents import transforms
 
 
 @pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_registry() -> Iterator[None]:
     """Transforms that a test registers are its own, and those of the repository are not there."""
-    monkeypatch.setattr(transforms, "_registered", {})
+    with transforms.isolated():
+        yield

@@ -27,8 +27,9 @@ POISON = "poison"
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms, "_registered", {})
+def own_registry() -> Iterator[None]:
+    with transforms.isolated():
+        yield
 
 
 class Crash(BaseException):
@@ -676,7 +677,7 @@ class TestFailures:
     @staticmethod
     def crashed_at(step: int | None) -> Bench:
         """A bench that has drained a poisoned history of two batches, after a crash at this step, if any."""
-        transforms._registered.clear()
+        transforms.forget()
         on(TABLE)(dies_of_poison)
         bench = Bench(limits=Limits(batch_events=4))
         bench.replica.refuses = lambda change: change.values == ("6", "refused")

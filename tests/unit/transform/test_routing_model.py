@@ -86,7 +86,7 @@ def held(
 def test_targets_end_as_the_transform_of_the_source(steps: list[tuple[str, int, int, str]]) -> None:
     events, table = history(steps)
     for transform in (by_tag, None):
-        transforms._registered.clear()
+        transforms.forget()
         if transform is not None:
             on(TABLE)(transform)
         result = routed(rows(*events, columns=TAGS), to=TAG_ROUTES)

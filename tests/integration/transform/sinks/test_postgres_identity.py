@@ -9,7 +9,6 @@ import pytest
 
 from pgevents.batch import Batch
 from pgevents.errors import SourceReplaced
-from pgevents.identity import identity
 from tests.integration.transform.sinks.batches import batch, delete, insert, table, truncate
 from tests.integration.transform.sinks.conftest import Connect
 from transform.sinks.postgres import Applied, PostgresSink
@@ -33,7 +32,7 @@ def test_other_batch_under_a_known_number_is_noticed_and_changes_nothing(
     with pytest.raises(SourceReplaced) as caught:
         sink.apply(opened(batch(table([insert(2, "1", "restored")]), batch_id=7), LATER))
     assert (caught.value.sink, caught.value.batch_id) == ("replica", 7)
-    assert caught.value.found == identity(first)
+    assert caught.value.found == first.identity()
     assert target.execute("select name from replica.account").fetchall() == [("lost",)]
     assert sink.apply(first).already
     assert not sink.apply(batch(table([insert(3, "1", "x")]), batch_id=8)).already
@@ -77,7 +76,7 @@ def test_newest_is_of_the_source_and_of_the_latest_epoch(sink: PostgresSink) -> 
     for source, epoch, number in [("accounts", 1, 9), ("accounts", 2, 7), ("certificates", 5, 99)]:
         sink.apply(batch(table([]), source=source, epoch=epoch, batch_id=number))
     newest = sink.newest("accounts")
-    assert newest == identity(batch(epoch=2, batch_id=7))
+    assert newest == batch(epoch=2, batch_id=7).identity()
     assert sink.newest("nobody") is None
 
 
