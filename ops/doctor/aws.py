@@ -16,6 +16,7 @@ _WRITER_VARIABLES = ("PGEVENTS_REDSHIFT", "PGEVENTS_BUCKET")
 _LOG_IN = "log in (aws sso login, or AWS_PROFILE), with the right to read them"
 _DEPLOY = "./pgevents deploy ENV"
 _WRITER_CONCURRENCY = 1
+_COPY_ROLE = "PGEVENTS_COPY_ROLE"
 
 
 class Functions(msgspec.Struct, frozen=True):
@@ -47,6 +48,8 @@ def _writer(lambda_: Any, name: str) -> Iterator[Finding]:
     if found is None:
         return
     yield from _asynchronous(lambda_, name, ("OnSuccess", "OnFailure"))
+    if not _variables(found).get(_COPY_ROLE):
+        yield warning(name, f"lacks {_COPY_ROLE}: large batches go to Redshift without COPY, slowly", _DEPLOY)
     count = lambda_.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
     if count == _WRITER_CONCURRENCY:
         yield ok(name, f"runs {count} at a time")

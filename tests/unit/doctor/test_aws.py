@@ -35,7 +35,13 @@ class SmallAws:
         }
         self.writer = {
             **self.transform,
-            "Environment": {"Variables": {"PGEVENTS_REDSHIFT": "{}", "PGEVENTS_BUCKET": BUCKET}},
+            "Environment": {
+                "Variables": {
+                    "PGEVENTS_REDSHIFT": "{}",
+                    "PGEVENTS_BUCKET": BUCKET,
+                    "PGEVENTS_COPY_ROLE": "arn:aws:iam::1:role/copy",
+                }
+            },
         }
         failure = {"OnFailure": {"Destination": QUEUE}}
         after = {"OnSuccess": {"Destination": TRANSFORM}, **failure}
@@ -122,6 +128,14 @@ def test_a_deployment_that_is_well_has_no_ills(aws: SmallAws) -> None:
         "runs 1 at a time",
     ]
     assert aws.ills() == []
+
+
+def test_a_writer_that_has_no_role_for_copy_is_slow(aws: SmallAws) -> None:
+    del aws.writer["Environment"]["Variables"]["PGEVENTS_COPY_ROLE"]
+    assert aws.ills() == [
+        f"warning {FUNCTIONS.writer}: lacks PGEVENTS_COPY_ROLE: "
+        "large batches go to Redshift without COPY, slowly"
+    ]
 
 
 def test_functions_that_are_not_there_are_errors(aws: SmallAws) -> None:
