@@ -40,3 +40,5 @@ BOUNDARIES = {
     "staging": Boundary("writer", "redshift_writer.writer:Writer._stage"),
     "merge and commit": Boundary("writer", "redshift_writer.writer:Writer._write"),
 }
+LOADING_A_FILE = Boundary("writer", "redshift_writer.copying:Copier.copy")
+"""Within staging, for a batch that is large enough for COPY."""

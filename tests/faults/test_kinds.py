@@ -4,13 +4,15 @@ import importlib
 
 import pytest
 
-from bench.faults.boundaries import BOUNDARIES, Boundary
+from bench.faults.boundaries import BOUNDARIES, LOADING_A_FILE, Boundary
 from bench.faults.evidence import slug
 from bench.faults.kind import kind
 from bench.faults.kinds import KINDS
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES.values(), ids=list(BOUNDARIES))
+@pytest.mark.parametrize(
+    "boundary", [*BOUNDARIES.values(), LOADING_A_FILE], ids=[*BOUNDARIES, "loading a file"]
+)
 def test_every_boundary_names_a_function_of_the_code(boundary: Boundary) -> None:
     module, path = boundary.target.split(":")
     found = importlib.import_module(module)

@@ -5,10 +5,11 @@ from collections.abc import Generator
 from random import Random
 
 from bench.faults.arena import Arena
-from bench.faults.boundaries import BOUNDARIES
+from bench.faults.boundaries import BOUNDARIES, LOADING_A_FILE
 from bench.faults.kind import Attack, kind
 from bench.faults.kinds.invokes import BATCH
 from bench.faults.kinds.sources import CLIENTS
+from bench.faults.kinds.steps import KILLED, When
 from bench.faults.project import INVOKING
 from local.emulator_faults import EmulatorFault
 from local.lambda_service.faults import Fault
@@ -102,18 +103,33 @@ from generate_series(2000001, 2000060) as g
 def object_deleted(arena: Arena, random: Random) -> Generator[None, None, int]:
     """A batch too large for an event waits in S3, and is gone when the writer wants it."""
     arena.writer.fault(Fault(kind="delay", contains='"encoding":"s3"', seconds=0.6, count=2))
-    with arena.sql(arena.dsns[INVOKING]) as connection:
-        yield
-        with connection.transaction():
-            connection.execute("set local traffic.tx = 'large'")
-            connection.execute("insert into journal (tx, writer, number, note) values ('large', 0, 0, '')")
-            connection.execute(_LARGE)
-        deleted = 0
-        arena.until(lambda: arena.delete_objects("forwarded/"), 5.0)
-        deleted = arena.writer.faults_struck()
-        yield
+    yield
+    _commit_large(arena)
+    arena.until(lambda: arena.delete_objects("forwarded/"), 5.0)
+    deleted = arena.writer.faults_struck()
+    yield
     yield
     return deleted
+
+
+@kind("writer killed about the file of a COPY", KILLED, (1, 3, 4))
+def killed_about_a_file(arena: Arena, random: Random) -> Generator[None, None, int]:
+    """Before it puts the file, or with the file there and its transaction open."""
+    when: When = random.choice(("before", "after"))
+    arena.writer.strike(Strike(target=LOADING_A_FILE.target, when=when, action="kill"))
+    yield
+    arena.sleep(random.uniform(0.0, 1.0))
+    _commit_large(arena)
+    yield
+    yield
+    return arena.writer.struck()
+
+
+def _commit_large(arena: Arena) -> None:
+    with arena.sql(arena.dsns[INVOKING]) as connection, connection.transaction():
+        connection.execute("set local traffic.tx = 'large'")
+        connection.execute("insert into journal (tx, writer, number, note) values ('large', 0, 0, '')")
+        connection.execute(_LARGE)
 
 
 @kind("every process killed (SIGKILL)", EVERYTHING, (1, 2, 3, 4))
