@@ -8,10 +8,10 @@ from rich.console import Console
 from demo import report, root_store
 from demo.outcome import Outcome
 from demo.replay import Replay, Step
-from ops import ledger
 from ops.comparison.difference import Compared
 from ops.endpoints import connect
-from ops.waiting import wait_until_applied
+from ops.status import ledger
+from ops.status.waiting import wait_until_applied
 from pgevents.errors import TransientError
 
 PAUSE_SECONDS = 0.1

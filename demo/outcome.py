@@ -7,7 +7,7 @@ import msgspec
 
 from demo.replay import EventCounts
 from ops.comparison.difference import Compared, Difference
-from ops.ledger import BatchLine
+from ops.status.ledger import BatchLine
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
-from ops import ledger
+from ops.status import ledger
 from pgevents.config import Pipeline
 from pgevents.config.mistakes import unknown
 from pgevents.errors import InputError

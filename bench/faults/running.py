@@ -14,7 +14,7 @@ from bench.faults.traffic.record import Record
 from bench.faults.traffic.running import Load, Traffic
 from bench.faults.traffic.tables import TABLES
 from bench.faults.verdict import Verdict, judge
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 
 CHANGES = 400
 WRITERS = 2

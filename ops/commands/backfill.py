@@ -13,7 +13,7 @@ from rich.console import Console
 from ops import backfill
 from ops.cdk import PROJECT
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
-from ops.letter_choice import operator
+from ops.operator import operator
 from pgevents.config import load
 
 SUMMARY = "Send the rows that a table has already to its targets, while it is written"

@@ -9,8 +9,9 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from ops import letter_choice, letters
+from ops.dead_letters import choice, letters
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.operator import operator
 from pgevents.config import Drain
 from pgevents.errors import InputError
 
@@ -22,7 +23,7 @@ _BATCH_EVENTS = Drain().batch_events
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="list | show | discard")
     listing = actions.add_parser("list", help="what died, oldest first", allow_abbrev=False)
-    letter_choice.arguments(listing)
+    choice.arguments(listing)
     listing.add_argument("--resolved", action="store_true", help="those that were replayed or discarded")
     listing.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many a source (50)")
     showing = actions.add_parser("show", help="everything about one letter", allow_abbrev=False)
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace, sources: dict[str, str]) -> int:
     found: list[tuple[str, letters.Letter]] = []
-    for source, which in letter_choice.selections(args, [], sources).items():
+    for source, which in choice.selections(args, [], sources).items():
         with connect(source, sources[source]) as connection:
             found += [
                 (source, letter) for letter in letters.found(connection, which, args.resolved, args.limit)
@@ -153,7 +154,7 @@ def _discard(args: argparse.Namespace, sources: dict[str, str]) -> int:
     for source, numbers in chosen.items():
         with connect(source, sources[source]) as connection:
             discarded, sent_again = letters.discard(
-                connection, list(numbers), _BATCH_EVENTS, letter_choice.operator(), reason
+                connection, list(numbers), _BATCH_EVENTS, operator(), reason
             )
             letters.wake(connection)
         again = f"; {sent_again:,} that waited behind are sent again" if sent_again else ""
@@ -193,4 +194,4 @@ def _one(reference: str, sources: dict[str, str]) -> tuple[str, int]:
 
 def _named(references: list[str], sources: dict[str, str]) -> dict[str, letters.Selection]:
     nothing = argparse.Namespace(source=None, table=None, key=[], since=None, until=None)
-    return letter_choice.selections(nothing, references, sources)
+    return choice.selections(nothing, references, sources)

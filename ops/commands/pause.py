@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from ops import letter_choice, pauses
+from ops import pauses
 from ops.cdk import PROJECT
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.operator import operator
 from pgevents.config import load
 
 SUMMARY = "Stop a source or a sink until it is resumed; the others go on"
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     connections = {source: connect(source, dsns[source]) for source in place.sources}
     for source, connection in connections.items():
         with connection:
-            before = pauses.pause(connection, place.what, letter_choice.operator(), args.reason)
+            before = pauses.pause(connection, place.what, operator(), args.reason)
         if before is not None:
             why = f": {before.reason}" if before.reason else ""
             print(f"{args.name} is paused in {source} already, by {before.by or 'somebody'}{why}")

@@ -6,9 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from ops import letter_choice, letters
-from ops.attention import attention
+from ops.dead_letters import choice, letters
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.operator import operator
+from ops.status.attention import attention
 from pgevents.config import Drain
 from pgevents.errors import InputError
 
@@ -19,7 +20,7 @@ _POLL_SECONDS = 0.2
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    letter_choice.arguments(parser)
+    choice.arguments(parser)
     parser.add_argument("--id", action="append", default=[], metavar="SOURCE/NUMBER", help="this letter")
     parser.add_argument("--all", action="store_true", help="all that wait")
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
@@ -31,10 +32,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not (args.all or args.id or letter_choice.selects_something(args)):
+    if not (args.all or args.id or choice.selects_something(args)):
         raise InputError("replay what? give --id, --key, --table, --since, --until, or --all")
     sources = read_endpoints(args.state).sources
-    chosen = letter_choice.selections(args, args.id, sources)
+    chosen = choice.selections(args, args.id, sources)
     sent = {source: _send(args, source, sources[source], which) for source, which in chosen.items()}
     if not any(each.letters for each in sent.values()):
         raise InputError(
@@ -57,7 +58,7 @@ def _send(args: argparse.Namespace, source: str, dsn: str, which: letters.Select
         asked = letters.waiting(connection, which)
         if not asked:
             return letters.Sent((), 0, ())
-        by = letter_choice.operator()
+        by = operator()
         sent = letters.replay(connection, asked, _BATCH_EVENTS, by, args.reason, args.dry_run)
         if not args.dry_run:
             letters.wake(connection)

@@ -8,9 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from ops import ledger
-from ops.attention_lines import lines_of
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.status import ledger
+from ops.status.attention_lines import lines_of
 
 SUMMARY = "Show how far each source has come: waiting, in flight, latency, dead letters"
 

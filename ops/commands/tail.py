@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from ops import ledger
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.status import ledger
 
 SUMMARY = "Follow the batches as they are applied"
 

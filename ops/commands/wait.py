@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ops.endpoints import DEFAULT_STATE, read_endpoints
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 
 SUMMARY = "Wait until everything committed so far has been applied"
 

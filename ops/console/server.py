@@ -7,9 +7,9 @@ import msgspec
 import psycopg
 from aiohttp import web
 
-from ops import ledger
-from ops.attention_lines import lines_of
 from ops.endpoints import connect, read_endpoints
+from ops.status import ledger
+from ops.status.attention_lines import lines_of
 from pgevents.errors import InputError
 
 PAGE = Path(__file__).with_name("page.html")

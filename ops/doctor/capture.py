@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import psycopg
 
 from db_triggers.installer import Wake
-from ops import ledger
 from ops.doctor.finding import Finding, Limits, error, graded, ok, warning
 from ops.doctor.server import doorbell_call, server_findings
 from ops.plan.captures import capture_differences
+from ops.status import ledger
 from pgevents.config import Pipeline, Source
 from pgevents.errors import InputError
 

@@ -12,7 +12,7 @@ from ops.comparison.place import key_hash
 from ops.comparison.records import Candidate, Finding
 from ops.comparison.source import SourceTable
 from ops.comparison.spool import Spool
-from ops.letter_choice import operator
+from ops.operator import operator
 from pgevents.batch import Values
 from pgevents.errors import TransientError
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 import psycopg
 
-from ops import ledger
 from ops.comparison.check import Check, ComparedPlace, TargetPlace
 from ops.comparison.sinks import open_sinks, places_of
 from ops.comparison.source import SourceTable
@@ -21,6 +20,7 @@ from ops.reconcile.dead import mark_dead
 from ops.reconcile.pace import Pace
 from ops.reconcile.repair import repair
 from ops.reconcile.selection import Selection, since_of
+from ops.status import ledger
 from pgevents import transforms
 from pgevents.config import Pipeline, Table
 from pgevents.errors import TransientError

@@ -10,7 +10,7 @@ import pytest
 
 from local.stack.functions import TRANSFORM
 from ops.endpoints import Endpoints, connect
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 
 MOST_SECONDS = 1.5
 """Half a second to connect and one to be answered."""

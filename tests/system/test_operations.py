@@ -8,7 +8,7 @@ import pytest
 
 from ops import cli
 from ops.endpoints import Endpoints, connect
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 from tests.system import traffic
 from tests.system.test_pipeline import PATIENCE_SECONDS, differences
 

@@ -10,10 +10,10 @@ import pytest
 
 from local.stack import running
 from local.stack.state import holder
-from ops import ledger
 from ops.comparison import Difference, compare_sinks
 from ops.endpoints import Endpoints, connect
-from ops.waiting import wait_until_applied
+from ops.status import ledger
+from ops.status.waiting import wait_until_applied
 from pgevents.config import load
 from tests.system import traffic
 

@@ -11,7 +11,7 @@ import pytest
 from local.redshift import Controller, Fault
 from local.stack.ports import Ports
 from ops.endpoints import Endpoints, connect
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 
 ROWS = 10_000
 PATIENCE_SECONDS = 300.0

@@ -20,7 +20,7 @@ from ops.reconcile import report
 from ops.reconcile.pace import Pace
 from ops.reconcile.run import Options, reconciled
 from ops.reconcile.selection import select
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 from pgevents.config import load
 from tests.system import traffic
 

@@ -15,7 +15,7 @@ import pytest
 from local.emulator import ACCESS_KEY, REGION
 from local.stack import running
 from ops.endpoints import Endpoints, connect
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 
 PATIENCE_SECONDS = 300.0
 ROWS: LiteralString = "select entry_id, amount::float8, note from ledger_entry order by 1"

@@ -61,7 +61,7 @@ def run(
     }
     (state / "endpoints.json").write_text(json.dumps(endpoints))
     monkeypatch.setattr("ops.commands.backfill.PROJECT", tmp_path)
-    monkeypatch.setattr("ops.letter_choice.getpass.getuser", lambda: "ann")
+    monkeypatch.setattr("ops.operator.getpass.getuser", lambda: "ann")
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()

@@ -13,7 +13,6 @@ import pytest
 
 from db_triggers import installer
 from local.postgres import PostgresServer
-from ops import ledger
 from ops.comparison.check import Check, ComparedPlace
 from ops.comparison.records import Finding
 from ops.comparison.sinks import places_of, postgres_places
@@ -21,6 +20,7 @@ from ops.comparison.source import SourceTable
 from ops.comparison.spool import Spool
 from ops.reconcile.dead import mark_dead
 from ops.reconcile.selection import since_of, time_of
+from ops.status import ledger
 from pgevents.batch import Batch
 from pgevents.config import Pipeline
 from transform.drain import Drain

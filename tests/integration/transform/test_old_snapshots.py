@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops.waiting import wait_until_applied
+from ops.status.waiting import wait_until_applied
 from pgevents.config import Table
 from tests.integration.transform.replicated import Replicated
 

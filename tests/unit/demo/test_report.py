@@ -11,7 +11,7 @@ from demo.outcome import Outcome, arrived, weighted_percentile
 from demo.replay import Step
 from demo.root_store import RootStore
 from ops.comparison.difference import Compared, Difference
-from ops.ledger import BatchLine
+from ops.status.ledger import BatchLine
 
 
 def batch(events: int, latency_ms: float | None) -> BatchLine:

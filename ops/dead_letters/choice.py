@@ -1,13 +1,11 @@
 """Which dead letters a command is about: its arguments, and what they mean in each source."""
 
 import argparse
-import getpass
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from ops.letters import Selection
+from ops.dead_letters.letters import Selection
 from pgevents.errors import InputError
 
 _AGO = re.compile(r"^(\d+)([smhd])$")
@@ -44,14 +42,6 @@ def selections(
 def selects_something(args: argparse.Namespace) -> bool:
     """Whether anything but the source was said."""
     return bool(args.table or args.key or args.since or args.until)
-
-
-def operator() -> str:
-    """Who runs the command, for the ledger."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
 
 
 def _source_and_table(args: argparse.Namespace, sources: Mapping[str, str]) -> tuple[str, str]:

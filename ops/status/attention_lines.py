@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from ops.attention import Attention, Held, Pause, Snapshot, TriedOften
-from ops.ledger import SourceStatus
+from ops.status.attention import Attention, Held, Pause, Snapshot, TriedOften
+from ops.status.ledger import SourceStatus
 
 Line = tuple[str, str]
 """A sentence and its style."""

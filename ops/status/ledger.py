@@ -6,7 +6,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
-from ops.attention import Attention, attention
+from ops.status.attention import Attention, attention
 from pgevents.errors import InputError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 import psycopg
 
-from ops import ledger
 from ops.endpoints import connect
+from ops.status import ledger
 
 _POLL_SECONDS = 0.05
 
