@@ -262,11 +262,11 @@ class Silencing:
         self._captured.outbox.rotate()
 
 
-def write_and_stall(captured: Captured, number: int, until: float) -> None:
+def write_and_stall(captured: Captured, number: int, goes_on: Callable[[], bool]) -> None:
     """Commits that take their time between the doorbell and the end, some prepared, some rolled back."""
     random = Random(number)
     with captured.connect() as connection:
-        while time.monotonic() < until:
+        while goes_on():
             connection.execute("begin")
             if random.random() < 0.5:
                 connection.execute("set constraints all immediate")
@@ -277,16 +277,14 @@ def write_and_stall(captured: Captured, number: int, until: float) -> None:
             time.sleep(random.choice((0, 0.01, 0.05)))
 
 
-def wake_drains(captured: Captured, ended: threading.Event) -> int:
-    """One drain after the other, each woken by a ring; the number of rings."""
+def wake_drains(captured: Captured, ended: threading.Event, rung: list[float]) -> None:
+    """One drain after the other, each woken by a ring; when each of them rang."""
     with captured.connect() as listener:
         listener.execute("listen pgevents_doorbell")
-        count = 0
         while not ended.is_set():
             for _ in listener.notifies(timeout=0.2, stop_after=1):
-                count += 1
+                rung.append(time.monotonic())
                 captured.drain()
-        return count
 
 
 def test_without_any_sweep_nothing_is_left_lying_after_stalling_writers(
@@ -294,17 +292,23 @@ def test_without_any_sweep_nothing_is_left_lying_after_stalling_writers(
 ) -> None:
     """Each drain ends as soon as it can, so that many a commit meets the end of one."""
     monkeypatch.setattr(drain, "_LINGER_SECONDS", 0.0)
-    ended = threading.Event()
+    ended, rung = threading.Event(), list[float]()
+    latest = time.monotonic() + 20
     with ThreadPoolExecutor() as threads:
-        drains = threads.submit(wake_drains, account, ended)
+        drains = threads.submit(wake_drains, account, ended, rung)
         time.sleep(0.1)
-        until = time.monotonic() + 4
-        writers = [threads.submit(write_and_stall, account, number, until) for number in range(6)]
+        writers = [
+            threads.submit(
+                write_and_stall, account, number, lambda: len(rung) < 40 and time.monotonic() < latest
+            )
+            for number in range(3)
+        ]
         for writer in writers:
             writer.result()
         time.sleep(0.5)
         ended.set()
-        assert drains.result() > 10
+        drains.result()
+    assert len(rung) > 5
     assert account.run("select pgevents.has_events()") == [(False,)]
     assert account.differences() == []
 
@@ -314,7 +318,10 @@ def test_writers_go_on_and_lose_nothing_while_the_doorbell_is_replaced(account: 
     new = account.run("select pg_get_functiondef('pgevents.ring()'::regprocedure)")[0][0]
     with ThreadPoolExecutor() as threads:
         until = time.monotonic() + 2
-        writers = [threads.submit(write_and_stall, account, number, until) for number in range(4)]
+        writers = [
+            threads.submit(write_and_stall, account, number, lambda: time.monotonic() < until)
+            for number in range(4)
+        ]
         while time.monotonic() < until:
             account.run(RING_WITHOUT_ITS_LOCK)
             account.drain(0.05)
