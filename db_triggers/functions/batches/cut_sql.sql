@@ -1,9 +1,10 @@
 -- The statement that cuts a window into batches and writes them into the ledger.
 --
--- Three numbers that grow along seq say which batch an event is in: whole batches of events before it, whole
--- batches of bytes up to it, and the events before it that are so heavy (more than half a batch) that each is
--- a batch by itself. So no batch but those is heavier than one and a half. None of the three ever falls, so
--- their sum changes where one of them does.
+-- One number that never falls along seq says which batch an event is in: what all events before it weigh, in
+-- batches. None counts for less than its share of a batch of the most events, so that no batch has more of
+-- them. One that is heavier than half a batch counts for two and lies one further: so it is alone in its
+-- batch, and no other batch is heavier than one and a half. One running sum instead of one for each limit,
+-- because that is what most of the cutting costs.
 --
 -- The window is weighed before it is sorted (offset 0), so the values themselves are not carried through the
 -- sort.
@@ -21,11 +22,12 @@ as $$
     select format(
         'with weighed as ('
         ' select e.*, e.weight > %2$s / 2 as alone from (%3$s) as e offset 0'
+        '), counted as ('
+        ' select w.*, case when w.alone then 2 * %2$s else greatest(w.weight, %1$s) end as share from weighed as w'
         '), numbered as ('
-        ' select w.*, (row_number() over along - 1) / %1$s'
-        ' + sum(case when alone then 0 else weight end) over along / %2$s'
-        ' + 2 * count(*) filter (where alone) over along - alone::integer as cut'
-        ' from weighed as w window along as (order by seq rows unbounded preceding)'
+        ' select c.*, (sum(share) over (order by seq rows unbounded preceding) - share) / %2$s'
+        ' + alone::integer as cut'
+        ' from counted as c'
         '), parts as ('
         ' select cut, layout_id, half, count(*) as events,'
         ' min(seq) as seq_from, max(seq) as seq_to, min(captured_at) as first_at, max(captured_at) as last_at,'
@@ -47,8 +49,11 @@ as $$
         ' from parts as p inner join cuts as c using (cut)'
         ' inner join opened as o on c.seq_from = o.seq_from'
         ') select count(*) from opened',
-        batch_events, batch_bytes, events
+        share.least, share.least * most.events, cut_sql.events
     )
+    -- No event weighs less than 100 (see weight_sql).
+    from (values (least(batch_events, batch_bytes / 100))) as most (events)
+    cross join lateral (values ((batch_bytes - 1) / most.events + 1)) as share (least)
 $$;
 
 revoke all on function pgevents.cut_sql(text, integer, integer) from public;

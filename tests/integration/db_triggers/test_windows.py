@@ -21,6 +21,14 @@ def counter(captured: Captured) -> Captured:
     return captured
 
 
+def weighed(captured: Captured) -> list[tuple[int, int]]:
+    """The events of the next window: (seq, weight)."""
+    window = captured.run("select pgevents.window_sql(pgevents.last_window(), pg_current_snapshot())")[0][0]
+    return [
+        (seq, weight) for seq, weight in captured.run(f"select seq, weight from ({window}) as w order by seq")
+    ]
+
+
 def write_hot_rows(captured: Captured, seed: int, until: threading.Event) -> int:
     """Updates few rows; takes its transaction id long before its row locks, and commits late now and then."""
     random, transactions = Random(seed), 0
@@ -194,6 +202,32 @@ def test_a_window_is_cut_by_bytes_too_and_what_is_heavy_is_a_batch_by_itself(cap
     assert captured.differences() == []
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_batch_has_too_many_events_or_bytes(captured: Captured, seed: int) -> None:
+    """Of whatever weights, in whatever order, and whichever of the two limits is the narrower one."""
+    random = Random(seed)
+    most_events, most_bytes = random.choice(((7, 50_000), (100, 10_000), (1_000_000, 20_000), (1, 90_000)))
+    captured.run("create table note (id int primary key, body text)")
+    captured.install("public.note")
+    for number in range(200):
+        length = round(10 ** random.uniform(0, 5))
+        captured.run("insert into note values (%s, repeat('x', %s))", number, length)
+    weights = dict(weighed(captured))
+    captured.outbox.open_batches(most_events, most_bytes)
+    batches = [
+        [weights[row.seq] for rows in captured.outbox.read(batch) for row in rows.rows]
+        for batch in captured.ledger()
+    ]
+    assert [weight for batch in batches for weight in batch] == list(weights.values())
+    assert max(map(len, batches)) <= most_events
+    for batch in batches:
+        assert len(batch) == 1 or sum(batch) <= 1.6 * most_bytes
+        assert len(batch) == 1 or max(batch) <= 0.51 * most_bytes
+    shares = [max(weight / most_bytes, 1 / most_events) for weight in weights.values()]
+    alone = sum(share > 0.49 for share in shares)
+    assert len(batches) <= sum(share for share in shares if share <= 0.5) + 2 * alone + 1
+
+
 @pytest.mark.parametrize(
     ("column", "value", "bytes_of_text"),
     [
@@ -213,9 +247,6 @@ def test_a_weight_is_about_what_is_printed_however_it_is_stored(
     captured.run(f"create table thing (id int primary key, body {column})")
     captured.install("public.thing")
     captured.run(f"insert into thing select 1, {value}; update thing set id = 2")
-    window = captured.run("select pgevents.window_sql(pgevents.last_window(), pg_current_snapshot())")[0][0]
-    inserted, updated = (
-        weight for (weight,) in captured.run(f"select weight from ({window}) as w order by seq")
-    )
+    inserted, updated = (weight for _, weight in weighed(captured))
     assert bytes_of_text * 0.8 <= inserted <= bytes_of_text * 2 + 500
     assert bytes_of_text * 1.6 <= updated <= bytes_of_text * 4 + 1_000
