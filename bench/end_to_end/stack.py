@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.end_to_end.project import TABLE, pipeline
 from bench.faults.arena import Arena
-from bench.recovery.project import make_project
 from local.stack.pace import Pace
+from local.stack.project import make_project
 
 # A busy machine imports slowly, and that is not measured here.
 _PACE = Pace(imports=60.0)

@@ -18,10 +18,11 @@ from bench.faults import evidence
 from bench.faults.arena import Arena
 from bench.faults.kind import DidNotStrike
 from bench.faults.kinds import KINDS
-from bench.faults.project import make_project
+from bench.faults.project import PIPELINE, TABLES
 from bench.faults.result import Result
 from bench.faults.running import attack
 from local.programs import ProgramFailed
+from local.stack.project import make_project
 from pgevents.errors import PgEventsError
 
 _TRIES = 3
@@ -41,7 +42,7 @@ class Worker:
     def __init__(self, folder: Path, kept: Path) -> None:
         self._folder = folder
         self._kept = kept
-        self._project = make_project(folder / "a project")
+        self._project = make_project(folder / "a project", TABLES, PIPELINE)
         self._arena: Arena | None = None
         self._stacks = 0
         self._runs = 0

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 from bench.peers.peer import HOST, Replicator, Site
-from bench.recovery.project import make_project
 from db_triggers.installer import Wake, install
 from local.emulator import REGION
 from local.postgres import SUPERUSER
 from local.programs import ProgramFailed, environment
 from local.stack.functions import TRANSFORM
+from local.stack.project import make_project
 from ops.pauses import SOURCE, pause, resume
 from pgevents.config import load
 from pgevents.settings import Connection, Connections

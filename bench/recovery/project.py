@@ -1,10 +1,4 @@
-"""A project of its own for a bench: this one's Lambdas, without its transforms, over the bench's tables."""
-
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
-
-from local.programs.environment import PROJECT
+"""What is recovered: the source's tables, and its pipeline."""
 
 SOURCE = "accounts"
 
@@ -61,19 +55,3 @@ table = "accounts.public.blob"
 sinks = ["replica", "archive"]
 """
 # A blob of 40 MB is more than any type of Redshift holds.
-RECOVERED = {SOURCE: TABLES}
-
-
-def make_project(folder: Path, sources: Mapping[str, str] = RECOVERED, pipeline: str = PIPELINE) -> Path:
-    """Makes the project in a folder: each source's tables as SQL, and the text of its pipeline.toml."""
-    shutil.copytree(PROJECT / "lambdas", folder / "lambdas", ignore=shutil.ignore_patterns("__pycache__"))
-    for module in (folder / "lambdas" / "transform" / "transforms").glob("[a-z]*.py"):
-        module.unlink()
-    (folder / "local" / "databases").mkdir(parents=True)
-    for source, tables in sources.items():
-        (folder / "local" / "databases" / f"{source}.sql").write_text(tables)
-    (folder / "local" / "lambda_service").mkdir()
-    for lock in PROJECT.glob("local/lambda_service/requirements.*"):
-        shutil.copy(lock, folder / "local" / "lambda_service")
-    (folder / "pipeline.toml").write_text(pipeline)
-    return folder

@@ -14,9 +14,10 @@ import psycopg
 
 from bench.measure.watching import highest
 from bench.recovery.lambdas import FUNCTIONS, Lambdas, peaks
-from bench.recovery.project import SOURCE, make_project
+from bench.recovery.project import PIPELINE, SOURCE, TABLES
 from bench.recovery.workload import WORKLOADS, mixed
 from local.stack import running
+from local.stack.project import make_project
 from ops.comparison import compare_sinks
 from ops.endpoints import Endpoints
 from pgevents.config import load
@@ -133,7 +134,7 @@ def shown(figures: Figures, as_json: bool) -> str:
 @contextmanager
 def _stack() -> Iterator[tuple[Path, Endpoints]]:
     with tempfile.TemporaryDirectory(prefix="pgevents-recovery-", ignore_cleanup_errors=True) as folder:
-        project = make_project(Path(folder) / "a project")
+        project = make_project(Path(folder) / "a project", {SOURCE: TABLES}, PIPELINE)
         with running(project, Path(folder) / "state") as endpoints:
             yield project, endpoints
 

@@ -1,13 +1,12 @@
 """A whole pipeline for a test: every process, on free ports, in a folder with a space in its name."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local.programs.environment import PROJECT
 from local.stack import running
+from local.stack.project import make_project
 from ops.endpoints import Endpoints
 from tests.system import traffic
 
@@ -39,17 +38,8 @@ sinks = ["replica", "archive", "warehouse"]
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that captures the tables of the traffic, without transforms."""
-    copy = tmp_path_factory.mktemp("system") / "a project"
-    shutil.copytree(PROJECT / "lambdas", copy / "lambdas", ignore=shutil.ignore_patterns("__pycache__"))
-    for module in (copy / "lambdas" / "transform" / "transforms").glob("[a-z]*.py"):
-        module.unlink()
-    (copy / "local" / "databases").mkdir(parents=True)
-    (copy / "local" / "databases" / "accounts.sql").write_text(traffic.TABLES)
-    (copy / "local" / "lambda_service").mkdir()
-    for lock in PROJECT.glob("local/lambda_service/requirements.*"):
-        shutil.copy(lock, copy / "local" / "lambda_service")
-    (copy / "pipeline.toml").write_text(PIPELINE)
-    return copy
+    folder = tmp_path_factory.mktemp("system") / "a project"
+    return make_project(folder, {"accounts": traffic.TABLES}, PIPELINE)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The drain on a real database: it finds everything, survives an end at any step, and leaves nothing behind."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
@@ -13,6 +12,7 @@ from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route
 from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.transform.failing import Failing, Interruption
 from transform.drain import Drain, Drained
 from transform.source import outbox as transform_outbox
 from transform.source.outbox import Outbox
@@ -56,35 +56,6 @@ def test_ten_drains_at_once_deliver_every_event_once(account: Captured) -> None:
     assert sum(drained.events for drained in done) == 5_000
     assert len(account.model.versions_seen) == 5_000
     assert account.differences() == []
-
-
-class Interruption(Exception):
-    """The Lambda's end, at a step that a test chose."""
-
-
-class Failing:
-    """An outbox that fails before, or after, its n-th call."""
-
-    def __init__(self, outbox: Outbox, at_call: int, afterwards: bool) -> None:
-        self._outbox = outbox
-        self._left = at_call
-        self._afterwards = afterwards
-
-    @property
-    def source(self) -> str:
-        return self._outbox.source
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: object) -> object:
-            self._left -= 1
-            if self._left == 0 and not self._afterwards:
-                raise Interruption(name)
-            answer = getattr(self._outbox, name)(*arguments)
-            if self._left == 0 and self._afterwards:
-                raise Interruption(name)
-            return answer
-
-        return call
 
 
 @pytest.mark.parametrize("afterwards", [False, True], ids=["before", "after"])

@@ -10,8 +10,8 @@ from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.errors import TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.transform.failing import Failing, Interruption
 from tests.integration.transform.letters import Letter, Shop
-from tests.integration.transform.test_drain_on_postgres import Failing, Interruption
 from transform.sinks.postgres import PostgresSink
 from transform.source.captured import LedgerBatch
 from transform.source.outbox import Outbox

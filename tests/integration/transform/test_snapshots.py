@@ -3,7 +3,7 @@
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from random import Random
@@ -14,6 +14,7 @@ import pytest
 
 from pgevents.config import Table
 from tests.integration.db_triggers.conftest import slow
+from tests.integration.transform.failing import Failing, Interruption
 from tests.integration.transform.replicated import Replicated
 from transform import drain as transform_drain
 from transform.source import snapshots as transform_snapshots
@@ -282,35 +283,6 @@ def test_what_the_server_fails_for_the_moment_stalls_no_change_and_is_tried_agai
     assert "snapshot could not be moved forward" in capsys.readouterr().out
     shop.run("drop trigger fail on pgevents.snapshot_request")
     assert shop.differences() == []
-
-
-class Interruption(Exception):
-    """The Lambda's end, at a step that a test chose."""
-
-
-class Failing:
-    """An outbox that fails before, or after, its n-th call."""
-
-    def __init__(self, outbox: Outbox, at_call: int, afterwards: bool) -> None:
-        self._outbox = outbox
-        self._left = at_call
-        self._afterwards = afterwards
-
-    @property
-    def source(self) -> str:
-        return self._outbox.source
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: object) -> object:
-            self._left -= 1
-            if self._left == 0 and not self._afterwards:
-                raise Interruption(name)
-            answer = getattr(self._outbox, name)(*arguments)
-            if self._left == 0 and self._afterwards:
-                raise Interruption(name)
-            return answer
-
-        return call
 
 
 @pytest.mark.parametrize("afterwards", [False, True], ids=["before", "after"])
