@@ -11,8 +11,8 @@ import msgspec
 from pgevents import log
 from pgevents.batch import Batch, decode
 from pgevents.config import Pipeline, RedshiftSink, load
-from pgevents.errors import InputError, SourceReplaced, TerminalError
-from pgevents.identity import BatchIdentity
+from pgevents.errors import InputError, TerminalError
+from pgevents.identity import BatchIdentity, SourceReplaced
 from pgevents.refusals import RefusedChanges
 from pgevents.settings import WriterSettings
 from redshift_writer.aws import Objects, read_secret

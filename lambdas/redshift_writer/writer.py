@@ -11,8 +11,8 @@ import msgspec
 from pgevents import log
 from pgevents.batch import Batch
 from pgevents.config import Policies
-from pgevents.errors import SourceReplaced, TerminalError, TransientError
-from pgevents.identity import BatchIdentity
+from pgevents.errors import TerminalError, TransientError
+from pgevents.identity import BatchIdentity, SourceReplaced
 from pgevents.refusals import RefusedChanges
 from redshift_writer.connect import Session, Sessions
 from redshift_writer.control_tables import (

@@ -16,8 +16,8 @@ import psycopg
 from pgevents import log
 from pgevents.batch import Batch, TableChanges
 from pgevents.config import Pipeline, RedshiftSink
-from pgevents.errors import SourceReplaced
 from pgevents.event import Version
+from pgevents.identity import SourceReplaced
 from pgevents.refusals import RefusedChanges
 from transform.left_out import LeftOut
 from transform.routing import Routed, route_batch

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from pgevents import log
 from pgevents.config import Pipeline
-from pgevents.errors import SourceReplaced
+from pgevents.identity import SourceReplaced
 from transform.delivery import BatchWriter, Delivery, Drained
 from transform.source.captured import LedgerBatch
 from transform.source.epochs import NewestOf

@@ -3,11 +3,11 @@
 PgEventsError
 ├── TransientError    try again: nothing is wrong with the change itself
 ├── TerminalError     trying again cannot help: the change becomes a dead letter
-├── SourceReplaced    the source was restored to an earlier state: it begins a new epoch, then goes on
+├── SourceReplaced    (identity.py) the source was restored to an earlier state: it begins a new epoch
 └── InputError        a person's input is wrong: one line on stderr, exit code 2
-"""
 
-from pgevents.identity import BatchIdentity
+The command line knows these before anything is installed, so nothing else is imported here.
+"""
 
 
 class PgEventsError(Exception):
@@ -20,24 +20,6 @@ class TransientError(PgEventsError):
 
 class TerminalError(PgEventsError):
     """The change cannot be taken as it is, however often it is tried."""
-
-
-class SourceReplaced(PgEventsError):
-    """A sink holds a batch that the source's ledger does not have.
-
-    The source was restored to an earlier state, or replaced. `batch_id` is the batch that was to be written
-    when it was noticed, `found` what the sink holds: the same number opened at another time, or a newer one.
-    """
-
-    def __init__(self, sink: str, source: str, batch_id: int, found: BatchIdentity) -> None:
-        super().__init__(
-            f"sink {sink} holds batch {found} of source {source}, which its ledger does not have: "
-            f"the source was restored to an earlier state (noticed at batch {batch_id})"
-        )
-        self.sink = sink
-        self.source = source
-        self.batch_id = batch_id
-        self.found = found
 
 
 class InputError(PgEventsError):

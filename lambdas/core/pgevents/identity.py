@@ -8,6 +8,8 @@ from datetime import datetime
 
 import msgspec
 
+from pgevents.errors import PgEventsError
+
 
 class BatchIdentity(msgspec.Struct, frozen=True):
     """A batch of a source. `opened_at` is None in tokens from before the sinks kept it."""
@@ -25,3 +27,21 @@ class BatchIdentity(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         opened = self.opened_at.isoformat(timespec="microseconds") if self.opened_at else "an unknown time"
         return f"{self.batch_id} of epoch {self.epoch}, opened at {opened}"
+
+
+class SourceReplaced(PgEventsError):
+    """A sink holds a batch that the source's ledger does not have.
+
+    The source was restored to an earlier state, or replaced. `batch_id` is the batch that was to be written
+    when it was noticed, `found` what the sink holds: the same number opened at another time, or a newer one.
+    """
+
+    def __init__(self, sink: str, source: str, batch_id: int, found: BatchIdentity) -> None:
+        super().__init__(
+            f"sink {sink} holds batch {found} of source {source}, which its ledger does not have: "
+            f"the source was restored to an earlier state (noticed at batch {batch_id})"
+        )
+        self.sink = sink
+        self.source = source
+        self.batch_id = batch_id
+        self.found = found

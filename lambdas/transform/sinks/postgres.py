@@ -21,8 +21,8 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from pgevents.batch import Batch, TableChanges
-from pgevents.errors import SourceReplaced, TransientError
-from pgevents.identity import BatchIdentity
+from pgevents.errors import TransientError
+from pgevents.identity import BatchIdentity, SourceReplaced
 from pgevents.refusals import Refusal, RefusedChanges, incomplete_keys
 from transform.sinks.postgres_errors import RefusedValues, driver_errors
 from transform.sinks.postgres_merge import Merge

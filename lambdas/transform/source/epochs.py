@@ -6,8 +6,8 @@ docs/adr/0014-epochs-and-snapshots.md says how that is noticed and what it bring
 from collections.abc import Callable, Mapping
 
 from pgevents import log
-from pgevents.errors import PgEventsError, SourceReplaced
-from pgevents.identity import BatchIdentity
+from pgevents.errors import PgEventsError
+from pgevents.identity import BatchIdentity, SourceReplaced
 from transform.source.session import SourceSession
 
 NewestOf = Callable[[str], BatchIdentity | None]

@@ -8,7 +8,8 @@ import pytest
 
 from local.redshift import Fault
 from pgevents.batch import Batch
-from pgevents.errors import SourceReplaced, TransientError
+from pgevents.errors import TransientError
+from pgevents.identity import SourceReplaced
 from redshift_writer.connect import Sessions
 from redshift_writer.purge import Purge
 from tests.integration.redshift_writer.changes import account, delete, insert, truncate

@@ -91,6 +91,8 @@ def change(document: object, path: list[str | int], last: str | int, kind: str, 
         value = document[last]  # type: ignore[index]
     except (KeyError, IndexError, TypeError):
         return
+    if not isinstance(document, dict | list):  # a text that has come there has places too
+        return
     if kind == "replace":
         document[last] = draw(VALUES)  # type: ignore[index]
     elif kind == "remove":

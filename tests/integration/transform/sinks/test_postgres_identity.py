@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from pgevents.batch import Batch
-from pgevents.errors import SourceReplaced
+from pgevents.identity import SourceReplaced
 from tests.integration.transform.sinks.batches import batch, delete, insert, table, truncate
 from tests.integration.transform.sinks.conftest import Connect
 from transform.sinks.postgres import Applied, PostgresSink
