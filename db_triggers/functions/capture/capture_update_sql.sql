@@ -4,8 +4,9 @@
 -- key would be wrong for an UPDATE that changes keys. A full join, because it alone can never be planned as a
 -- nested loop, whose cost on a large statement after a small one was planned would be quadratic. A single row
 -- needs no position, and has a statement of its own that costs half of the other: where there are several it
--- looks at two and writes nothing. Each list is read in a subquery, for the expression of a virtual generated
--- column names its columns without their table.
+-- looks at two and writes nothing. Of each list it takes one row at most: the planner would see the product
+-- of both, so dear that a server with a just-in-time compiler compiles it. Each list is read in a subquery,
+-- for the expression of a virtual generated column names its columns without their table.
 create or replace function pgevents.capture_update_sql(
     captured pgevents.captured_table, shape pgevents.layout, half integer
 )
@@ -18,7 +19,7 @@ declare
     unpaired constant text := pgevents.capture_unpaired_sql(captured, shape, half);
     single constant text := format(
         'insert into pgevents.outbox_%s_%s (op, %s, %s) select ''U'', %s, %s'
-        ' from (select %s from old_rows as o) as earlier, (select %s from new_rows as n) as later'
+        ' from (select %s from old_rows as o limit 1) as earlier, (select %s from new_rows as n limit 1) as later'
         ' where not exists (select from new_rows offset 1)',
         shape.layout_id, half, pgevents.column_list(shape, 'b%1$s'), pgevents.column_list(shape, 'a%1$s'),
         pgevents.column_list(shape, 'earlier.b%1$s'), pgevents.column_list(shape, 'later.a%1$s'),

@@ -7,6 +7,9 @@ from tests.integration.db_triggers.captured import Captured
 
 ACCOUNT = "create table account (id bigint primary key, name text, balance numeric not null default 0)"
 
+JIT_ABOVE_COST = 100_000
+"""As PostgreSQL ships it."""
+
 
 @pytest.fixture
 def account(captured: Captured) -> Captured:
@@ -170,3 +173,20 @@ def test_names_that_need_quoting_everywhere_are_captured(captured: Captured) -> 
     assert captured.differences() == []
     captured.run(f"delete from {table}".replace("%%", "%"))
     assert captured.differences() == []
+
+
+def test_no_capture_of_an_update_looks_so_dear_that_a_server_would_compile_it(account: Captured) -> None:
+    """To compile takes longer than to capture 10,000 rows; the embedded server has no compiler."""
+    account.run("insert into account (id) select generate_series(1, 10000)")
+    [(capture,)] = account.run(
+        "select pgevents.capture_update_sql(t, l, 0)"
+        " from pgevents.captured_table as t inner join pgevents.layout as l using (table_id)"
+    )
+    single, several = str(capture).removesuffix("; end if").split("; if not found then ")
+    with account.connect() as connection:
+        for name in ("old_rows", "new_rows"):
+            connection.execute(f"create temp table {name} as select * from account".encode())
+            connection.execute(f"analyze {name}".encode())
+        for statement in (single, several):
+            [([plan],)] = connection.execute(f"explain (format json) {statement}".encode()).fetchall()
+            assert plan["Plan"]["Total Cost"] < JIT_ABOVE_COST
