@@ -40,48 +40,47 @@ def test_a_batch_meets_the_servers_own_error_of_a_full_disk_until_there_is_room(
         assert connection.execute("select count(*) from pgevents_applied_batch").fetchone() == (1,)
 
 
-def test_the_emulator_refuses_as_often_as_it_was_told_to(tmp_path: Path) -> None:
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """One that runs, with a bucket."""
     emulator = Emulator(tmp_path / "the emulator", free_port())
     emulator.start()
     try:
         emulator.create_bucket("bucket")
-        control = EmulatorControl(emulator.url)
-        control.fault(EmulatorFault(method="PUT", contains="/bucket/", count=2, status=503))
-        s3 = emulator.session.client("s3", endpoint_url=emulator.url)
-        for _ in range(2):
-            request = urllib.request.Request(f"{emulator.url}/bucket/key", b"body", method="PUT")
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(request)
-            refused.value.close()
-            assert refused.value.code == 503
-        s3.put_object(Bucket="bucket", Key="a/key", Body=b"body")
-        assert control.report() == EmulatorFaultReport(struck=2, waiting=0)
-        control.clear()
-        assert control.report() == EmulatorFaultReport(struck=0, waiting=0)
-        _the_disk_says_what_s3_says(emulator, s3)
+        yield emulator
     finally:
         emulator.stop()
 
 
-def test_the_emulator_tells_of_a_request_that_its_caller_has_given_up(tmp_path: Path) -> None:
-    emulator = Emulator(tmp_path / "the emulator", free_port())
-    emulator.start()
-    try:
-        emulator.create_bucket("bucket")
-        control = EmulatorControl(emulator.url)
-        control.fault(EmulatorFault(method="PUT", seconds=1.0, status=0))
-        with pytest.raises(TimeoutError):
-            urllib.request.urlopen(
-                urllib.request.Request(f"{emulator.url}/bucket/key", b"body", method="PUT"), timeout=0.2
-            )
-        control.clear()
-        assert control.report().waiting == 1
-        while control.report().waiting:
-            time.sleep(0.02)
-        s3 = emulator.session.client("s3", endpoint_url=emulator.url)
-        assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"body"
-    finally:
-        emulator.stop()
+def test_the_emulator_refuses_as_often_as_it_was_told_to(emulator: Emulator) -> None:
+    control = EmulatorControl(emulator.url)
+    control.fault(EmulatorFault(method="PUT", contains="/bucket/", count=2, status=503))
+    s3 = emulator.session.client("s3", endpoint_url=emulator.url)
+    for _ in range(2):
+        request = urllib.request.Request(f"{emulator.url}/bucket/key", b"body", method="PUT")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        refused.value.close()
+        assert refused.value.code == 503
+    s3.put_object(Bucket="bucket", Key="a/key", Body=b"body")
+    assert control.report() == EmulatorFaultReport(struck=2, waiting=0)
+    control.clear()
+    assert control.report() == EmulatorFaultReport(struck=0, waiting=0)
+    _the_disk_says_what_s3_says(emulator, s3)
+
+
+def test_the_emulator_tells_of_a_request_that_its_caller_has_given_up(emulator: Emulator) -> None:
+    control = EmulatorControl(emulator.url)
+    control.fault(EmulatorFault(method="PUT", seconds=1.0, status=0))
+    request = urllib.request.Request(f"{emulator.url}/bucket/key", b"body", method="PUT")
+    with pytest.raises(TimeoutError):
+        urllib.request.urlopen(request, timeout=0.2)
+    control.clear()
+    assert control.report().waiting == 1
+    while control.report().waiting:
+        time.sleep(0.02)
+    s3 = emulator.session.client("s3", endpoint_url=emulator.url)
+    assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"body"
 
 
 def _the_disk_says_what_s3_says(emulator: Emulator, s3: object) -> None:
