@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from pgevents import transforms
+from tests.unit.transform.drained import Bench
+from transform import drain
 
 
 @pytest.fixture
@@ -10,3 +12,16 @@ def own_registry() -> Iterator[None]:
     """Transforms that a test registers are its own, and those of the repository are not there."""
     with transforms.isolated():
         yield
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No drain waits for anything, unless a test lets it."""
+    monkeypatch.setattr(drain, "_BACK_PRESSURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(drain, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(drain, "_GATHER_SECONDS", 0.0)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
