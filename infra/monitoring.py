@@ -81,6 +81,7 @@ class Monitoring(cdk.Stack):
                 "Lag": (self._ledger("CommitToApplied", source, "p99"), limits.lag_p99_seconds * 1000),
                 "Oldest": (self._ledger("OldestWaiting", source), limits.oldest_waiting_seconds),
                 "Waiting": (self._ledger("EventsWaiting", source), limits.events_waiting),
+                "Outbox": (self._ledger("OutboxBytes", source), limits.outbox_gigabytes * 10**9),
                 "Dead": (self._ledger("DeadLetters", source), 0),
                 "Doorbell": (_increase(self._ledger("DoorbellsFailed", source), source), 0),
             }
@@ -138,7 +139,7 @@ class Monitoring(cdk.Stack):
         return cloudwatch.Alarm(
             self,
             f"{of_what}{question}",
-            alarm_description=f"pgevents: {of_what} {question} above {limit:g}; dashboard "
+            alarm_description=f"pgevents: {of_what} {question} above {limit:,}; dashboard "
             f"{self._names.dashboard}; {_RUNBOOK}#{question.lower()}",
             metric=metric,
             threshold=limit,

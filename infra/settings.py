@@ -170,12 +170,16 @@ class Storage:
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """When an alarm goes off. `silence_minutes` is how long without an applied batch is still normal."""
+    """When an alarm goes off. `silence_minutes` is how long without an applied batch is still normal.
+
+    `outbox_gigabytes` is apart from `events_waiting`: few events with huge rows fill a disk as well.
+    """
 
     email: str = ""
     lag_p99_seconds: int = 60
     oldest_waiting_seconds: int = 300
     events_waiting: int = 100_000
+    outbox_gigabytes: int = 5
     writer_retries: int = 20
     silence_minutes: int = 60
 

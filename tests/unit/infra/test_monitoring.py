@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import msgspec
 
@@ -9,7 +10,7 @@ from local.programs.environment import PROJECT
 from tests.unit.infra.conftest import Templates
 from transform.metrics import Figures
 
-QUESTIONS = ("Lag", "Oldest", "Waiting", "Dead", "Doorbell", "Silence")
+QUESTIONS = ("Lag", "Oldest", "Waiting", "Outbox", "Dead", "Doorbell", "Silence")
 
 
 def test_every_source_has_an_alarm_for_every_question(templates: Templates) -> None:
@@ -26,6 +27,22 @@ def test_every_source_has_an_alarm_for_every_question(templates: Templates) -> N
     ):
         assert [id for id in ids if id.startswith(name)], name
     assert [id for id in ids if id.startswith("DeadLetterQueue")]
+
+
+def test_an_outbox_of_huge_rows_is_an_alarm_in_bytes_however_few_events_wait(
+    templates: Templates, settings: Any
+) -> None:
+    limit = settings.thresholds.outbox_gigabytes * 1_000_000_000
+    alarms = templates.properties("AWS::CloudWatch::Alarm")
+    found = {
+        alarm["AlarmDescription"].partition("; ")[0]: alarm["Threshold"]
+        for alarm in alarms
+        if "OutboxBytes" in json.dumps(alarm)
+    }
+    assert found == {
+        f"pgevents: {source} Outbox above {limit:,}": limit for source in ("Accounts", "Certificates")
+    }
+    assert "above 5,000,000,000" in min(found)
 
 
 def test_silence_is_an_alarm_even_when_nothing_is_measured(templates: Templates) -> None:
@@ -91,7 +108,7 @@ def test_every_figure_that_is_watched_is_one_that_the_sweep_writes(templates: Te
         ]
         if metric.get("Namespace") == namespace
     }
-    assert len(watched) == 7
+    assert len(watched) == 8
     assert watched - written == {"Conflicts"}
     [function] = [
         found
