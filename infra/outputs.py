@@ -1,4 +1,4 @@
-"""What the stacks tell an operator: outputs by names that stay, which `./pgevents connect` reads."""
+"""What the stacks tell an operator: outputs by names that stay; `./pgevents connect` reads most of them."""
 
 import aws_cdk as cdk
 from constructs import Construct

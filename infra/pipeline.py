@@ -73,6 +73,7 @@ class Pipeline(cdk.Stack):
         self.bucket = pipeline_bucket(self, environment.storage, description)
         output(self, "Bucket", self.bucket.bucket_name)
         self.dead_letters = self._queue()
+        output(self, "DeadLetterQueueUrl", self.dead_letters.queue_url)
         self.transform = self._transform(packages)
         self.writer = self._writer(packages)
         self._connect()
@@ -81,7 +82,7 @@ class Pipeline(cdk.Stack):
             Triggers(self, "Triggers", environment, description, names, packages, self._place, databases)
 
     def _queue(self) -> sqs.Queue:
-        """Where an event goes that neither retries nor patience helped; ./pgevents replay reads it."""
+        """Where Lambda puts an event that it gave up. A person reads it: the sweep sends the batch again."""
         queue = sqs.Queue(
             self,
             "DeadLetters",

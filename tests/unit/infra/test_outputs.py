@@ -25,6 +25,10 @@ def test_every_database_tells_where_it_is_and_where_its_secret_is(templates: Tem
     assert outputs["BucketOutput"]["Ref"].startswith("Bucket")
 
 
+def test_the_queue_of_given_up_events_is_told_for_those_who_read_and_purge_it(templates: Templates) -> None:
+    assert told(templates)["DeadLetterQueueUrlOutput"]["Ref"].startswith("DeadLetters")
+
+
 def test_the_bastion_is_told_with_an_address_only_where_it_has_one(
     templates: Templates, settings: Any
 ) -> None:
