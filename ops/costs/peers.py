@@ -4,12 +4,10 @@ Databases and warehouse are left out of all three: they are there in each, and t
 change what they cost.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
-from ops.costs.prices import SECONDS_A_MONTH, Line, PriceList, hourly, line, total
-from ops.costs.traffic import Deployment, flow, traffic
+from ops.costs.prices import SECONDS_A_MONTH, PriceList, hourly, line, total
+from ops.costs.traffic import Deployment, traffic
 
 LOADS = (1.0, 100.0, 10_000.0)
 """Events a second that are compared."""
@@ -25,23 +23,6 @@ class Figure(msgspec.Struct, frozen=True):
     load: float
     usd_a_million: float
     note: str = ""
-
-
-def compared(made: Deployment, standing: list[Line], prices: PriceList) -> Mapping[str, list[Figure]]:
-    """The three ways, by their names, at each of LOADS."""
-    return {
-        "this pipeline": [ours(load, made, standing, prices) for load in LOADS],
-        "DMS": [dms(load, prices) for load in LOADS],
-        "a Lambda a row": [lambda_a_row(load, made, prices) for load in LOADS],
-    }
-
-
-def ours(load: float, made: Deployment, standing: list[Line], prices: PriceList) -> Figure:
-    """With all that stands there all month: proxies, endpoints, bastion, alarms."""
-    lines = [*standing, *traffic(load, made, prices)]
-    possible = flow(load, made, prices).is_possible
-    note = "" if possible else "more than one drain a source, or the writer, can do by this model"
-    return Figure(load, _a_million(total(lines, "pipeline"), load), note)
 
 
 def through_ours(load: float, made: Deployment, prices: PriceList) -> Figure:

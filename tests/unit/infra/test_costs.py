@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ops.costs.bill import bill
-from ops.costs.document import choices, comparison, environments_table, price_table
 from ops.costs.prices import load_prices
 from ops.costs.standing import PRICED
 from tests.unit.infra.conftest import Templates
+from tests.unit.infra.cost_tables import choices, comparison, environments_table, price_table
 
 DOCS = Path(__file__).parents[3] / "docs"
 ARCHIVES = 1

@@ -1,13 +1,14 @@
-"""The tables of the documentation: what is written there about money, made from the price list."""
+"""The documentation's tables about money, as the price list and the templates have them: what a test holds
+docs/reference/costs.md and docs/how-to/deploy.md to, and what is pasted there when it fails.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ops.costs.bill import bill
-from ops.costs.peers import LOADS, compared
+from ops.costs.peers import LOADS, Figure, dms, lambda_a_row
 from ops.costs.prices import PriceList
-from ops.costs.standing import standing
-from ops.costs.traffic import deployment
+from ops.costs.traffic import deployment, flow
 
 Stacks = Mapping[str, Mapping[str, Any]]
 _ZONES = 3
@@ -69,12 +70,25 @@ def environments_table(environments: Mapping[str, Stacks], archives: int, prices
 
 def comparison(stacks: Stacks, archives: int, prices: PriceList) -> str:
     """Dollars a million events, of this pipeline (in an environment's stacks) and of two other ways."""
-    made, there = deployment(stacks, archives), standing(stacks, prices)
+    made = deployment(stacks, archives)
+    ways = {
+        "this pipeline": [_ours(load, stacks, archives, prices) for load in LOADS],
+        "DMS": [dms(load, prices) for load in LOADS],
+        "a Lambda a row": [lambda_a_row(load, made, prices) for load in LOADS],
+    }
     rows = [
         (name, *(f"{each.usd_a_million:,.2f}{f' ({each.note})' if each.note else ''}" for each in figures))
-        for name, figures in compared(made, there, prices).items()
+        for name, figures in ways.items()
     ]
     return _table(("way", *(f"{load:,.0f} events/s" for load in LOADS)), rows)
+
+
+def _ours(load: float, stacks: Stacks, archives: int, prices: PriceList) -> Figure:
+    """With all that stands there all month: proxies, endpoints, bastion, alarms."""
+    possible = flow(load, deployment(stacks, archives), prices).is_possible
+    note = "" if possible else "more than one drain a source, or the writer, can do by this model"
+    found = bill(stacks, archives, load, prices.region, prices)
+    return Figure(load, found.usd_per_million_events, note)
 
 
 def price_table(prices: PriceList) -> str:
