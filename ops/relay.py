@@ -1,7 +1,10 @@
 """The relay of the `notify` doorbell: listens in a source database and invokes the transform Lambda.
 
 Run it wherever a small process can stay connected to the database, not through an RDS Proxy (LISTEN does not
-pass it): `python -m ops.relay --source accounts --dsn DSN --function pgevents-transform`.
+pass it), in the project's folder:
+
+    PYTHONPATH=.:lambdas/core .venv/bin/python -m ops.relay --source accounts --dsn DSN \
+        --function pgevents-dev-transform
 """
 
 import argparse

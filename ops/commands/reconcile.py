@@ -20,7 +20,7 @@ SUMMARY = "Prove that every sink holds what the sources say, or name the keys; -
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", nargs="?", help="database.schema.table; all without")
+    parser.add_argument("table", metavar="TABLE", nargs="?", help="source.schema.table; all without")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help="the pipeline's state folder")
     parser.add_argument(
         "--repair", action="store_true", help="send the rows that differ again, then look again"

@@ -2,7 +2,9 @@
 
 PgEventsError
 ├── TransientError    try again: nothing is wrong with the change itself
-├── TerminalError     trying again cannot help: the change becomes a dead letter
+├── TerminalError     trying again cannot help: the change becomes a dead letter. One that names no change
+│                     is about the whole batch: the writer answers `failed`, and the batch is sent again
+│                     until somebody has mended what refuses it
 ├── SourceReplaced    (identity.py) the source was restored to an earlier state: it begins a new epoch
 └── InputError        a person's input is wrong: one line on stderr, exit code 2
 
@@ -19,7 +21,7 @@ class TransientError(PgEventsError):
 
 
 class TerminalError(PgEventsError):
-    """The change cannot be taken as it is, however often it is tried."""
+    """The change, or the batch, cannot be taken as it is, however often it is tried."""
 
 
 class InputError(PgEventsError):

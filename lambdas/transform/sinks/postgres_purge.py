@@ -3,7 +3,7 @@
 A token saves the work of a batch that comes twice; versions make the rows right without it. The newest of a
 source stays whatever its age: a source that was restored to an earlier state is known by it. A tombstone
 keeps an older change of its key from bringing the row back. So it goes only once no older change can come,
-which the source knows: pgevents.purgeable_version.
+which the source knows: pgevents.pass_horizon.
 """
 
 from collections.abc import Callable, Iterable
