@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from bench.faults.traffic.record import Key, Record, RowChange, SourceRecord
-from bench.faults.traffic.tables import TABLES, TrafficTable
+from bench.faults.traffic.tables import TrafficTable
 
 Kind = Literal[
     "lost", "twice", "out of order", "rolled back appeared", "never written", "source lost a commit",
@@ -92,11 +92,6 @@ def judge_history(
     if table.name in source.resent:
         return [finding for finding in found if finding.kind != "twice"]
     return found
-
-
-def table_of(name: str) -> TrafficTable:
-    """The traffic table of a name."""
-    return next(table for table in TABLES if table.name == name)
 
 
 def _in_order(kept: Kept) -> tuple[int, bool]:

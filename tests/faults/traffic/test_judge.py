@@ -5,10 +5,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bench.faults.traffic.judging import Kept, judge_history, judge_source, table_of
+from bench.faults.traffic.judging import Kept, judge_history, judge_source
 from bench.faults.traffic.record import Record, RowChange, SourceRecord
+from bench.faults.traffic.tables import TrafficTable
 
-TABLE, SETTLING = table_of("account"), table_of("seat")
+TABLE, SETTLING = TrafficTable("account", ("id",)), TrafficTable("seat", ("id",), settles=True)
 CHANGES = [
     RowChange("I", "t1", None, ("1",), 10, 0),
     RowChange("I", "t1", None, ("2",), 11, 0),
