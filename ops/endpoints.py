@@ -17,19 +17,33 @@ class Redshift(msgspec.Struct, frozen=True):
 
 
 class Endpoints(msgspec.Struct, frozen=True):
-    """Every part of a running pipeline: DSNs and URLs.
+    """Every part of a running pipeline: DSNs and URLs. `sinks` are those of type postgres, by name.
 
     `environment` is that of infra/environments.py when the pipeline runs on AWS, empty when it does here.
     """
 
     sources: dict[str, str]
-    postgres: str
+    sinks: dict[str, str]
     redshift: Redshift
     lambda_: str = msgspec.field(name="lambda")
     console: str
     aws: str = ""
     bucket: str = ""
     environment: str = ""
+
+    @property
+    def postgres(self) -> str:
+        """The first PostgreSQL sink, which mostly is the only one; "" without any."""
+        return next(iter(self.sinks.values()), "")
+
+    def sink(self, name: str) -> str:
+        """The DSN of a PostgreSQL sink. Raises InputError when it was added since this was written."""
+        if name not in self.sinks:
+            raise InputError(
+                f"the state folder does not say where sink {name} is; "
+                "start it, or connect, with this pipeline.toml"
+            )
+        return self.sinks[name]
 
 
 def state_folder(environment: str) -> Path:
@@ -50,9 +64,9 @@ def read_endpoints(state: Path) -> Endpoints:
         raise InputError(f"{path}: {error}; stop with ./pgevents down and start again") from error
 
 
-def connect(source: str, dsn: str) -> psycopg.Connection:
-    """A connection to a source in autocommit mode; InputError when it cannot be reached."""
+def connect(name: str, dsn: str) -> psycopg.Connection:
+    """A connection to a source or a sink in autocommit mode; InputError when it cannot be reached."""
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=5, application_name="pgevents ops")
     except psycopg.OperationalError as error:
-        raise InputError(f"source {source} cannot be reached: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{name} cannot be reached: {str(error).splitlines()[0]}") from error

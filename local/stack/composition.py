@@ -74,7 +74,7 @@ class Stack:
         warehouse = f"postgresql://{SUPERUSER}@{HOST}:{self._ports['redshift']}/{self.warehouse}"
         return Endpoints(
             sources={name: server.dsn(name) for name, server in self.sources.items()},
-            postgres=self.sink_server.dsn(self.sinks[0]),
+            sinks={name: self.sink_server.dsn(name) for name in self.sinks},
             redshift=Redshift(warehouse),
             lambda_=self.lambda_url,
             console=f"http://{HOST}:{self._ports['console']}/",

@@ -95,10 +95,21 @@ def _databases(pipeline: Pipeline, endpoints: Endpoints) -> Iterator[Finding]:
     targets, _ = redshift_targets(pipeline, shapes)
     for name, sink in pipeline.sinks.items():
         if isinstance(sink, PostgresSink):
-            dsn = psycopg.conninfo.make_conninfo(endpoints.postgres, dbname=name)
-            yield from postgres_findings(name, sink.schema, dsn)
+            yield from _postgres_sink(name, sink, endpoints)
         elif isinstance(sink, RedshiftSink):
             yield from redshift_findings(name, sink.schema, endpoints.redshift.dsn, targets)
+
+
+def _nowhere(name: str) -> Finding:
+    what, do = "the state folder does not say where it is", "start it, or connect, with this pipeline.toml"
+    return error(name, what, do)
+
+
+def _postgres_sink(name: str, sink: PostgresSink, endpoints: Endpoints) -> Iterator[Finding]:
+    if name in endpoints.sinks:
+        yield from postgres_findings(name, sink.schema, endpoints.sinks[name])
+    else:
+        yield _nowhere(name)
 
 
 def _source(
@@ -112,9 +123,7 @@ def _source(
                 if (shape := captured_columns(connection, table)) is not None:
                     shapes[f"{name}.{table.table}"] = shape
     except KeyError:
-        yield error(
-            name, "the state folder does not say where it is", "start it, or connect, with this pipeline.toml"
-        )
+        yield _nowhere(name)
     except InputError as failure:
         yield error(name, str(failure), "look whether it runs, and at its address")
     except psycopg.Error as failure:

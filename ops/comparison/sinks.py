@@ -104,10 +104,8 @@ def _opened(
     name: str, sink: Sink, pipeline: Pipeline, endpoints: Endpoints, stack: contextlib.ExitStack
 ) -> MakePlaces:
     if isinstance(sink, PostgresSink):
-        # Here a sink's database has its name; on AWS it has any, and there is one such sink.
-        local = psycopg.conninfo.make_conninfo(endpoints.postgres, dbname=name)
-        dsn = endpoints.postgres if endpoints.environment else local
-        return postgres_places(name, stack.enter_context(connect(name, dsn)), sink.schema)
+        connection = stack.enter_context(connect(name, endpoints.sink(name)))
+        return postgres_places(name, connection, sink.schema)
     if isinstance(sink, S3Sink):
         client, bucket, prefix = _s3(endpoints), endpoints.bucket, sink.prefix
         return lambda shape, spool, first: [ArchivePlace(client, bucket, prefix, name, shape, spool, first)]

@@ -51,7 +51,7 @@ def written(
         dsns = {far: _dsn(each, passwords) for far, each in near.items()}
         endpoints = Endpoints(
             sources={name: dsns[far] for name, far in places.sources.items()},
-            postgres=next((dsns[far] for far in places.sinks.values()), ""),
+            sinks={name: dsns[far] for name, far in places.sinks.items()},
             redshift=Redshift(dsns[places.redshift]),
             lambda_="",
             console="",

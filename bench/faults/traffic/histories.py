@@ -104,8 +104,7 @@ def _kept(table: TrafficTable, version: object, clause: object, row: Any) -> Kep
 
 def _reader(name: str, sink: Sink, endpoints: Endpoints, stack: contextlib.ExitStack) -> Read:
     if isinstance(sink, PostgresSink):
-        dsn = psycopg.conninfo.make_conninfo(endpoints.postgres, dbname=name)
-        connection = stack.enter_context(psycopg.connect(dsn, autocommit=True))
+        connection = stack.enter_context(psycopg.connect(endpoints.sink(name), autocommit=True))
         return lambda source, table: read_postgres(
             connection, sink.schema, target_name(source, table.name), table
         )

@@ -229,7 +229,7 @@ class Run:
         """Where sinks and source are."""
         return Endpoints(
             sources={SOURCE: self.dsn},
-            postgres=self.bed.server.dsn("replica"),
+            sinks={"replica": self.bed.server.dsn("replica")},
             redshift=Redshift(self.bed.redshift.dsn),
             lambda_="", console="", aws=self.bed.emulator.url, bucket=BUCKET,
         )  # fmt: skip
