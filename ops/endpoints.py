@@ -1,5 +1,6 @@
 """Where a running pipeline listens: endpoints.json in its state folder."""
 
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,11 @@ class Endpoints(msgspec.Struct, frozen=True):
 def state_folder(environment: str) -> Path:
     """Where `./pgevents connect` leaves what leads to an environment on AWS."""
     return DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{environment}")
+
+
+def state_option(state: Path) -> str:
+    """What a command takes besides to work on the same pipeline: nothing for this machine's usual one."""
+    return "" if state.absolute() == DEFAULT_STATE else f" --state {shlex.quote(str(state))}"
 
 
 def read_endpoints(state: Path) -> Endpoints:

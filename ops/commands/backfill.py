@@ -1,4 +1,4 @@
-"""`./pgevents backfill`: sends the rows that a table has to its targets, beside all that goes on."""
+"""`./pgevents backfill`: sends the rows that a table has to its sinks, beside all that goes on."""
 
 import argparse
 import contextlib
@@ -12,11 +12,11 @@ from rich.console import Console
 
 from ops import backfill
 from ops.cdk import PROJECT
-from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.endpoints import DEFAULT_STATE, connect, read_endpoints, state_option
 from ops.operator import operator
 from pgevents.config import load
 
-SUMMARY = "Send the rows that a table has already to its targets, while it is written"
+SUMMARY = "Send the rows that a table has already to its sinks, while it is written"
 _LINE_SECONDS = 10.0
 
 
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     tables = backfill.chosen(load(PROJECT / "pipeline.toml"), args.table, args.all)
     dsns = read_endpoints(args.state).sources
+    status = f"./pgevents status{state_option(args.state)}"
     with contextlib.ExitStack() as opened:
         connections = {source: opened.enter_context(connect(source, dsns[source])) for source in dict(tables)}
         reason = f"backfill by {operator()}"
@@ -40,25 +41,25 @@ def run(args: argparse.Namespace) -> int:
         if args.no_wait:
             ends = [backfill.progress(connections[source], source, number) for source, number in requests]
         else:
-            with _telling() as tell:
+            with _telling(status) as tell:
                 ends = list(backfill.watch(connections, requests, tell))
     if args.json:
         print(msgspec.json.encode(ends).decode())
     else:
-        print("\n".join(_line(end) for end in ends))
+        print("\n".join(_line(end, status) for end in ends))
     return 1 if any(end.state == "failed" for end in ends) else 0
 
 
-def _line(end: backfill.Progress) -> str:
+def _line(end: backfill.Progress, status: str) -> str:
     if end.state == "finished":
         return f"{end.source}.{end.table}: {end.rows:,} rows sent and applied"
     if end.state == "failed":
         return str(end)
-    return f"{end.source}.{end.table}: request {end.request_id} is {end.state}; ./pgevents status shows it"
+    return f"{end.source}.{end.table}: request {end.request_id} is {end.state}; {status} shows it"
 
 
 @contextlib.contextmanager
-def _telling() -> Iterator[Callable[[str], None]]:
+def _telling(status: str) -> Iterator[Callable[[str], None]]:
     """On stderr: a live line on a terminal, else one every ten seconds. Ctrl-C ends just the watching."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     told_at = time.monotonic()
@@ -73,8 +74,8 @@ def _telling() -> Iterator[Callable[[str], None]]:
         if not sys.stderr.isatty():
             yield line
             return
-        with console.status("waits for the drain") as status:
-            yield status.update
+        with console.status("waits for the drain") as shown:
+            yield shown.update
     except KeyboardInterrupt:
-        console.print("the backfill goes on by itself; ./pgevents status shows it")
+        console.print(f"the backfill goes on by itself; {status} shows it")
         raise

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ops import pauses
 from ops.cdk import PROJECT
-from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.endpoints import DEFAULT_STATE, connect, read_endpoints, state_option
 from ops.operator import operator
 from pgevents.config import load
 
@@ -28,11 +28,12 @@ def run(args: argparse.Namespace) -> int:
         if before is not None:
             why = f": {before.reason}" if before.reason else ""
             print(f"{args.name} is paused in {source} already, by {before.by or 'somebody'}{why}")
+    ends = f"./pgevents resume {args.name}{state_option(args.state)} ends it"
     if place.what == pauses.SOURCE:
-        print(f"{args.name} is paused: its events stay where they are. ./pgevents resume {args.name} ends it")
+        print(f"{args.name} is paused: its events stay where they are. {ends}")
     else:
         print(
             f"{args.name} is paused in {', '.join(place.sources)}: batches are held for it, and other sinks"
-            f" go on. What is under way may still reach it. ./pgevents resume {args.name} ends it"
+            f" go on. What is under way may still reach it. {ends}"
         )
     return 0

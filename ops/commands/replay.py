@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ops.dead_letters import choice, letters
-from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.endpoints import DEFAULT_STATE, connect, read_endpoints, state_option
 from ops.operator import operator
 from ops.status.attention import attention
 from pgevents.config import Drain
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     sent = {source: _send(args, source, sources[source], which) for source, which in chosen.items()}
     if not any(each.letters for each in sent.values()):
         raise InputError(
-            "no dead letter that waits fits; ./pgevents dead-letters list shows them."
-            " Those older than 28 days are not sent again: discard them and reconcile their table"
+            f"no dead letter that waits fits; ./pgevents dead-letters list{state_option(args.state)} shows"
+            " them. Those older than 28 days are not sent again: discard them and reconcile their table"
         )
     sent = {source: each for source, each in sent.items() if each.letters}
     if not args.json:
@@ -63,9 +63,8 @@ def _send(args: argparse.Namespace, source: str, dsn: str, which: letters.Select
         if not args.dry_run:
             letters.wake(connection)
             if any(pause.what == "source" for pause in attention(connection).paused):
-                print(
-                    f"{source} is paused: nothing is sent until ./pgevents resume {source}", file=sys.stderr
-                )
+                resume = f"./pgevents resume {source}{state_option(args.state)}"
+                print(f"{source} is paused: nothing is sent until {resume}", file=sys.stderr)
         return sent
 
 
@@ -113,5 +112,6 @@ def _report(args: argparse.Namespace, come: dict[str, letters.Progress]) -> int:
             print(f"{source}: {each.died:,} died again: {each.error}", file=sys.stderr)
         if each.unfinished:
             behind = f"wait for {', '.join(each.held_for)}" if each.held_for else "are not applied yet"
-            print(f"{source}: {each.unfinished:,} batches {behind}; ./pgevents status", file=sys.stderr)
+            status = f"./pgevents status{state_option(args.state)}"
+            print(f"{source}: {each.unfinished:,} batches {behind}; {status}", file=sys.stderr)
     return 1 if any(each.died or each.unfinished for each in come.values()) else 0

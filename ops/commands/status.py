@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.endpoints import DEFAULT_STATE, connect, read_endpoints, state_option
 from ops.status import ledger
 from ops.status.attention_lines import lines_of
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(_table(found))
         for line in found:
-            for text, style in lines_of(line):
+            for text, style in lines_of(line, state_option(args.state)):
                 console.print(text, style=style, highlight=False, markup=False)
             if line.doorbells_failed:
                 console.print(_failed_doorbells(line), style="red", highlight=False)

@@ -11,7 +11,7 @@ import msgspec
 from local import stack
 from local.programs.environment import PROJECT
 from local.stack.ports import DEFAULT_BASE
-from ops.endpoints import DEFAULT_STATE, Endpoints, read_endpoints
+from ops.endpoints import DEFAULT_STATE, Endpoints, read_endpoints, state_option
 
 SUMMARY = "Run the whole pipeline on this machine until Ctrl-C"
 
@@ -46,7 +46,7 @@ def announce(args: argparse.Namespace, started: float, endpoints: Endpoints) -> 
     if args.json:
         print(msgspec.json.encode(endpoints).decode(), flush=True)
         return
-    state = "" if args.state == DEFAULT_STATE else f" --state '{args.state}'"
+    state = state_option(args.state)
     first = next(iter(endpoints.sources.values()), "")
     lines = [f"Ready after {time.monotonic() - started:.1f} s.", ""]
     lines += [f"  {name:<22} {where}" for name, where in places(endpoints).items()]

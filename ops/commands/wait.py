@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ops.endpoints import DEFAULT_STATE, read_endpoints
+from ops.endpoints import DEFAULT_STATE, read_endpoints, state_option
 from ops.status.waiting import wait_until_applied
 
 SUMMARY = "Wait until everything committed so far has been applied"
@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     for source, events in outcome.dead_letters.items():
         if events:
             print(
-                f"{source}: {events:,} events wait in the dead-letter store; see ./pgevents status",
+                f"{source}: {events:,} events wait in the dead-letter store; "
+                f"see ./pgevents status{state_option(args.state)}",
                 file=sys.stderr,
             )
     return 0 if outcome.everything_applied else 1

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 from aiohttp import web
 
-from ops.endpoints import connect, read_endpoints
+from ops.endpoints import connect, read_endpoints, state_option
 from ops.status import ledger
 from ops.status.attention_lines import lines_of
 from pgevents.errors import InputError
@@ -61,10 +61,10 @@ def read_overview(state: Path) -> Overview:
                 sources.append(ledger.status(name, connection))
                 recent += [Recent(name, line) for line in ledger.last_batches(connection, _RECENT_BATCHES)]
     except (InputError, psycopg.Error) as error:
-        return Overview(sources, recent, _attention(sources), str(error))
+        return Overview(sources, recent, _attention(sources, state), str(error))
     recent.sort(key=lambda each: each.batch.opened_at, reverse=True)
-    return Overview(sources, recent[:_RECENT_BATCHES], _attention(sources))
+    return Overview(sources, recent[:_RECENT_BATCHES], _attention(sources, state))
 
 
-def _attention(sources: list[ledger.SourceStatus]) -> list[str]:
-    return [text for status in sources for text, _ in lines_of(status)]
+def _attention(sources: list[ledger.SourceStatus], state: Path) -> list[str]:
+    return [text for status in sources for text, _ in lines_of(status, state_option(state))]

@@ -117,9 +117,16 @@ def test_every_table_is_sent_with_all(shop: Captured, run: Run) -> None:
     assert shop.differences() == []
 
 
-def test_without_waiting_the_request_is_left_to_the_drain(shop: Captured, run: Run) -> None:
+def status(tmp_path: Path) -> str:
+    """The command that a hint names, for this state folder."""
+    return f"./pgevents status --state '{tmp_path / 'state folder'}'"
+
+
+def test_without_waiting_the_request_is_left_to_the_drain(shop: Captured, run: Run, tmp_path: Path) -> None:
     code, out, _ = run("shop.public.account", "--no-wait")
-    assert (code, out) == (0, "shop.public.account: request 1 is waiting; ./pgevents status shows it\n")
+    assert (code, out) == (
+        0, f"shop.public.account: request 1 is waiting; {status(tmp_path)} shows it\n",
+    )  # fmt: skip
     shop.drain()
     assert len(shop.model.rows["t0"]) == 1200
 
@@ -142,14 +149,15 @@ def test_a_request_that_fails_is_told_with_its_error(shop: Captured, run: Run) -
 
 
 def test_ctrl_c_leaves_the_request_to_the_drain(
-    shop: Captured, run: Run, monkeypatch: pytest.MonkeyPatch
+    shop: Captured, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ops.backfill.time.sleep", interrupted)
     code, out, complaint = run("shop.public.account")
-    assert (code, out, complaint) == (130, "", "the backfill goes on by itself; ./pgevents status shows it\n")
+    assert (code, out) == (130, "")
+    assert complaint == f"the backfill goes on by itself; {status(tmp_path)} shows it\n"
     monkeypatch.undo()
     shop.drain()
     assert len(shop.model.rows["t0"]) == 1200

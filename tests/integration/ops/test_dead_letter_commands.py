@@ -162,14 +162,21 @@ def test_dry_run_sends_nothing(shop: Shop, run: Run, died: None) -> None:
     assert [kind for kind, _ in shop.states()] == ["window", "window"]
 
 
-def test_replay_that_waits_for_a_paused_sink_says_so(shop: Shop, run: Run, died: None) -> None:
+def option(tmp_path: Path) -> str:
+    """What a hint's command takes besides, for this state folder."""
+    return f" --state '{tmp_path / 'state folder'}'"
+
+
+def test_replay_that_waits_for_a_paused_sink_says_so(
+    shop: Shop, run: Run, died: None, tmp_path: Path
+) -> None:
     shop.route("model", "archive")
     assert run("pause", "archive", "--reason", "bucket moves")[0] == 0
     timer = threading.Timer(0.3, shop.drain)
     timer.start()
     code, _, err = run("replay", "--id", "shop/2")
     timer.join()
-    assert (code, err) == (1, "shop: 1 batches wait for archive; ./pgevents status\n")
+    assert (code, err) == (1, f"shop: 1 batches wait for archive; ./pgevents status{option(tmp_path)}\n")
 
 
 def test_discard_keeps_who_and_why_and_sends_what_waited(shop: Shop, run: Run, died: None) -> None:
@@ -216,11 +223,14 @@ def test_wrong_input_is_one_line_that_says_what_to_do(
 
 
 class TestPause:
-    def test_paused_sink_is_in_the_status_with_what_is_held_for_it(self, shop: Shop, run: Run) -> None:
+    def test_paused_sink_is_in_the_status_with_what_is_held_for_it(
+        self, shop: Shop, run: Run, tmp_path: Path
+    ) -> None:
         shop.route("model", "archive")
         code, out, _ = run("pause", "archive", "--reason", "bucket moves")
         assert code == 0
         assert out.startswith("archive is paused in shop: batches are held for it, and other sinks go on.")
+        assert out.endswith(f"./pgevents resume archive{option(tmp_path)} ends it\n")
         assert run("pause", "archive")[1].startswith(
             "archive is paused in shop already, by ann: bucket moves\n"
         )
@@ -229,7 +239,7 @@ class TestPause:
         _, out, _ = run("status")
         lines = " ".join(out.split())
         assert "shop: sink archive is paused since" in lines
-        assert "by ann (bucket moves); ./pgevents resume archive ends it" in lines
+        assert f"by ann (bucket moves); ./pgevents resume archive{option(tmp_path)} ends it" in lines
         assert "shop: 1 batches (1 events) are held for archive" in lines
         assert run("resume", "archive")[1] == "shop: archive goes on; 1 held batches follow\n"
         assert run("resume", "archive")[1] == "shop: archive was not paused; 1 held batches follow\n"
@@ -299,6 +309,7 @@ def test_status_says_at_once_that_a_route_which_does_not_fit_stops_its_source(sh
 def test_the_console_has_what_wants_attention(shop: Shop, run: Run, died: None, tmp_path: Path) -> None:
     overview = read_overview(tmp_path / "state folder")
     assert overview.attention == [
-        "shop: 3 events wait in the dead-letter store, 1 of them behind others; ./pgevents dead-letters list"
+        "shop: 3 events wait in the dead-letter store, 1 of them behind others; "
+        f"./pgevents dead-letters list{option(tmp_path)}"
     ]
     assert overview.batches[0].batch.kind == "window"
