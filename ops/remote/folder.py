@@ -1,6 +1,7 @@
 """A state folder of an environment on AWS: endpoints.json, and the passwords that it points to.
 
-It lasts as long as the connection: nothing of it is left when that ends.
+Both last as long as the connection, and so does the folder. What alone may stay in it is the position of a
+reconcile that was interrupted, by the end of the connection for example: the next one goes on from there.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ def written(
     logins: Mapping[str, Login],
     ports: Ports,
 ) -> Iterator[Endpoints]:
-    """The folder is there within, for this user alone.
+    """The folder is there within, for this user alone, and goes at the end if nothing else is in it.
 
     `logins` are by the secrets' names, `ports` the local ends of the tunnels by what they lead to; what has
     none is reached directly. Raises InputError when something else uses the folder.
@@ -63,6 +64,8 @@ def written(
     finally:
         for path in (file, passwords):
             path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something is left in it
+            folder.rmdir()
 
 
 def _near(far: Connection, login: Login, ports: Ports) -> Connection:

@@ -1,0 +1,68 @@
+"""What a state folder tells: where each database is, and how a hint's command leads to the same pipeline."""
+
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from ops.endpoints import DEFAULT_STATE, Endpoints, read_endpoints, state_option
+from ops.remote.folder import Login, written
+from ops.remote.places import Places
+from pgevents.errors import InputError
+from pgevents.settings import Connection
+
+
+def at(database: str, port: int = 5432) -> Connection:
+    return Connection("db.example", port, database, "", secret="secret")
+
+
+PLACES = Places(
+    sources={"accounts": at("books")},
+    sinks={"replica": at("copy"), "mart": at("sales", 5433)},
+    redshift=at("lake", 5439),
+    bucket="the-bucket",
+    bastion="",
+    address="",
+)
+LOGINS = {"secret": Login("ann", "x")}
+
+
+def connected(folder: Path) -> Endpoints:
+    with written(folder, "dev", PLACES, LOGINS, {}):
+        return read_endpoints(folder)
+
+
+def test_each_of_several_postgresql_sinks_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    found = connected(tmp_path / "state")
+    where = {name: conninfo_to_dict(dsn) for name, dsn in found.sinks.items()}
+    assert {name: (each["dbname"], each["port"]) for name, each in where.items()} == {
+        "replica": ("copy", "5432"),
+        "mart": ("sales", "5433"),
+    }
+    assert found.sink("mart") == found.sinks["mart"]
+    assert found.postgres == found.sinks["replica"]
+
+
+def test_a_sink_that_the_folder_does_not_know_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not say where sink archive is; start it, or connect"):
+        connected(tmp_path / "state").sink("archive")
+
+
+def test_the_folder_goes_with_the_connection_and_the_position_of_a_reconcile_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    connected(folder)
+    assert not folder.exists()
+    with written(folder, "dev", PLACES, LOGINS, {}):
+        (folder / "reconcile.sqlite").touch()
+    assert [path.name for path in folder.iterdir()] == ["reconcile.sqlite"]
+    connected(folder)
+    assert (folder / "reconcile.sqlite").exists()
+
+
+def test_a_hint_leads_to_another_state_folder_and_says_nothing_of_the_usual_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(DEFAULT_STATE.parent)
+    assert state_option(DEFAULT_STATE) == state_option(Path(".pgevents")) == ""
+    assert state_option(Path(".pgevents-prod")) == " --state .pgevents-prod"
+    assert state_option(Path("/tmp/a state")) == " --state '/tmp/a state'"
