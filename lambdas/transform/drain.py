@@ -17,6 +17,7 @@ from types import MappingProxyType
 from pgevents import log
 from pgevents.config import Pipeline
 from pgevents.identity import SourceReplaced
+from transform.collector import collector_resting
 from transform.delivery import BatchWriter, Delivery, Drained
 from transform.source.captured import LedgerBatch
 from transform.source.epochs import NewestOf
@@ -223,7 +224,8 @@ class Drain:
             self._take(batch)
 
     def _take(self, batch: LedgerBatch) -> None:
-        self._delivery.take(batch)
+        with collector_resting():
+            self._delivery.take(batch)
         self._taken_at = time.monotonic()
         if batch.kind == "replay":
             # Events may have come to wait behind those that it has sent again, while it did so.

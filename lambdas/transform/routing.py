@@ -218,7 +218,7 @@ class TableRouter:
             key={name: payload[name] for name in self.rows.key if name in payload},
             before=self._decoded(row.before) if has_before else None,
             version=Version(self._epoch, row.seq),
-            transaction_id=row.transaction_id,
+            transaction_id=int(row.transaction_id),
             captured_at=datetime.fromisoformat(row.captured_at),
         )
 

@@ -151,7 +151,7 @@ class SourceTable:
         failed: list[Failed] = []
         for row in rows:
             values, key = tuple(row), self._key_of(row)
-            router.take(OutboxRow("S", 0, 0, "1970-01-01 00:00:00+00", nothing, values))
+            router.take(OutboxRow("S", 0, "0", "1970-01-01 00:00:00+00", nothing, values))
             for number, target in enumerate(router.targets):
                 written += [(number, key, change.values) for change in target.changes if change.values]
                 target.changes.clear()

@@ -19,17 +19,20 @@ declare
     earlier pg_snapshot;
     latest pg_snapshot;
     events text;
-    opened integer := 0;
+    opened integer;
+    -- One of 64 slices of a batch: cut between slices, a batch is hardly smaller than it may be.
+    width integer := greatest(least(batch_events, batch_bytes / 100) / 64, 1);
 begin
     -- A drain whose lock was taken from it may still be here: two windows must never overlap.
     perform pg_advisory_xact_lock(1885828470, 1);
     earlier := pgevents.last_window();
     latest := pg_current_snapshot();
     events := pgevents.window_sql(earlier, latest);
-    if events is not null then
-        execute pgevents.cut_sql(events, batch_events, batch_bytes) using earlier, latest into opened;
-    end if;
-    return opened;
+    while events is not null and opened is null loop
+        execute pgevents.cut_sql(events, batch_events, batch_bytes, width) using earlier, latest into opened;
+        width := greatest(width / 16, 1);
+    end loop;
+    return coalesce(opened, 0);
 end
 $$;
 

@@ -1,8 +1,5 @@
 """The reading of a batch: its events as the outbox holds them, the same ones every time."""
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from operator import attrgetter
 
 from pgevents.errors import PgEventsError
@@ -44,8 +41,7 @@ class BatchReader(DeadLetters):
         ).fetchall():
             shape = (table, repr(key), repr(columns), repr(types))
             merged = found.setdefault(shape, TableRows(table, tuple(key), tuple(columns), tuple(types), []))
-            with _collector_resting():
-                merged.rows.extend(self._rows(query, len(columns)))
+            merged.rows.extend(self._rows(query, len(columns)))
         for merged in found.values():
             # They come as they were inserted, and from both halves of the outbox.
             merged.rows.sort(key=attrgetter("seq"))
@@ -55,18 +51,6 @@ class BatchReader(DeadLetters):
         before = slice(_OWN_FIELDS, _OWN_FIELDS + width)
         after = slice(before.stop, None)
         return [
-            OutboxRow(row[0], int(row[1]), int(row[2]), row[3], row[before], row[after])
+            OutboxRow(row[0], int(row[1]), row[2], row[3], row[before], row[after])
             for row in streamed(self._connection, query)
         ]
-
-
-@contextmanager
-def _collector_resting() -> Iterator[None]:
-    """Rows of texts are in no cycles: looking for some among them costs an eighth of the reading."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

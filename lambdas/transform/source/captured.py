@@ -30,11 +30,12 @@ class LedgerBatch(msgspec.Struct, frozen=True):
 
 
 class OutboxRow(msgspec.Struct, frozen=True, gc=False):
-    """One captured change as the outbox holds it: values in PostgreSQL's text form, in the layout's order."""
+    """One captured change as the outbox holds it: values in PostgreSQL's text form, in the layout's order; the
+    number of its transaction and the time too, since few ask for them."""
 
     op: str
     seq: int
-    transaction_id: int
+    transaction_id: str
     captured_at: str
     before: Values
     after: Values

@@ -33,7 +33,7 @@ class Letter(msgspec.Struct, frozen=True):
 def letter_of(rows: TableRows, row: OutboxRow) -> bytes:
     """A change of a table as its dead letter's JSON."""
     letter = Letter(
-        rows.columns, rows.types, row.before, row.after, row.captured_at, rows.key, row.transaction_id
+        rows.columns, rows.types, row.before, row.after, row.captured_at, rows.key, int(row.transaction_id)
     )
     return msgspec.json.encode(letter)
 
@@ -51,6 +51,8 @@ def tables_of(letters: Iterable[tuple[str, str, int, list[str], bytes]]) -> list
         rows = tables.setdefault(shape, TableRows(*shape, []))
         operation = OPERATIONS[EventType(event_type)]
         rows.rows.append(
-            OutboxRow(operation, seq, letter.transaction_id, letter.captured_at, letter.before, letter.after)
+            OutboxRow(
+                operation, seq, str(letter.transaction_id), letter.captured_at, letter.before, letter.after
+            )
         )
     return list(tables.values())

@@ -195,7 +195,7 @@ class Captured:
 def _events(rows: TableRows) -> Iterator[Event]:
     for row in rows.rows:
         before, after = (dict(zip(rows.columns, image, strict=True)) for image in (row.before, row.after))
-        yield Event(rows.table, row.op, row.seq, row.transaction_id, before, after)
+        yield Event(rows.table, row.op, row.seq, int(row.transaction_id), before, after)
 
 
 def _short(row: Row | None) -> str:

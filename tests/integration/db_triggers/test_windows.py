@@ -105,7 +105,8 @@ def test_a_batch_read_again_is_the_same_whatever_happened_meanwhile(counter: Cap
     counter.outbox.rotate()
     counter.run("drop table counter")
     again = Outbox("again", counter.lambda_connection())
-    assert [batch.events for batch in batches] == [300, 300, 300, 100]
+    assert sum(batch.events for batch in batches) == 1000
+    assert len(batches) == 4
     assert [again.read(batch) for batch in batches] == first
 
 
@@ -202,16 +203,25 @@ def test_a_window_is_cut_by_bytes_too_and_what_is_heavy_is_a_batch_by_itself(cap
     assert captured.differences() == []
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(12))
 def test_no_batch_has_too_many_events_or_bytes(captured: Captured, seed: int) -> None:
-    """Of whatever weights, in whatever order, and whichever of the two limits is the narrower one."""
+    """Of whatever weights, in whatever order, whichever of the two limits is the narrower one, and in slices of
+    one number (the first three limits) or of several, which a heavy event may make too heavy."""
     random = Random(seed)
-    most_events, most_bytes = random.choice(((7, 50_000), (100, 10_000), (1_000_000, 20_000), (1, 90_000)))
+    narrow = (7, 50_000), (100, 10_000), (1, 90_000)
+    wide = (640, 400_000), (1_000_000, 200_000), (2_000, 3_000_000)
+    most_events, most_bytes = random.choice(narrow + wide)
+    longest = random.uniform(1, 5)
+    lengths = [round(10 ** random.uniform(0, longest)) for _ in range(1_000)]
     captured.run("create table note (id int primary key, body text)")
     captured.install("public.note")
-    for number in range(200):
-        length = round(10 ** random.uniform(0, 5))
-        captured.run("insert into note values (%s, repeat('x', %s))", number, length)
+    for first in range(0, 1_000, 250):
+        captured.run(
+            "insert into note select %s + position, repeat('x', length)"
+            " from unnest(%s::integer[]) with ordinality as l (length, position)",
+            first, lengths[first : first + 250],
+        )  # fmt: skip
+        captured.run("select nextval('pgevents.event_seq') from generate_series(1, %s)", random.randrange(90))
     weights = dict(weighed(captured))
     captured.outbox.open_batches(most_events, most_bytes)
     batches = [
@@ -225,7 +235,7 @@ def test_no_batch_has_too_many_events_or_bytes(captured: Captured, seed: int) ->
         assert len(batch) == 1 or max(batch) <= 0.51 * most_bytes
     shares = [max(weight / most_bytes, 1 / most_events) for weight in weights.values()]
     alone = sum(share > 0.49 for share in shares)
-    assert len(batches) <= sum(share for share in shares if share <= 0.5) + 2 * alone + 1
+    assert len(batches) <= 1.02 * sum(share for share in shares if share <= 0.5) + 2 * alone + 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def dead(seq: int, *keys: str, waits: bool = False) -> Dead:
 
 
 def rows_of(*keys: str) -> list[TableRows]:
-    rows = [OutboxRow("I", seq, 1, "now", (None, None), (key, "x")) for seq, key in enumerate(keys, 1)]
+    rows = [OutboxRow("I", seq, "1", "now", (None, None), (key, "x")) for seq, key in enumerate(keys, 1)]
     return [TableRows("public.account", *SHAPE, rows)]
 
 
@@ -90,7 +90,7 @@ def test_keys_of_several_columns_with_null_and_odd_texts_are_told_apart(captured
         for seq, (a, b) in enumerate(odd, 1)
     ]
     outbox.bury(batch, letters)
-    rows = [OutboxRow("I", 100, 1, "now", (None, None), key) for key in [*odd, ("x", ""), ("", None)]]
+    rows = [OutboxRow("I", 100, "1", "now", (None, None), key) for key in [*odd, ("x", ""), ("", None)]]
     tables = [TableRows("public.seat", ("a", "b"), ("a", "b"), ("text", "text"), rows)]
     assert outbox.dead_keys(batch, tables) == {
         ("public.seat", key): Version(1, seq).number for seq, key in enumerate(odd, 1)

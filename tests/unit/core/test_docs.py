@@ -175,7 +175,7 @@ def routed(folder: Path, table: str, columns: dict[str, str], *rows: OutboxRow) 
 
 
 def row(op: str, seq: int, before: tuple[str | None, ...], after: tuple[str | None, ...]) -> OutboxRow:
-    return OutboxRow(op, seq, 1, "2026-11-22 00:00:00+00", before, after)
+    return OutboxRow(op, seq, "1", "2026-11-22 00:00:00+00", before, after)
 
 
 def test_payments_of_the_how_to_arrive_as_it_says(payments: Path) -> None:

@@ -66,7 +66,7 @@ class LedgerOutbox:
         for position, row_id in enumerate(ids, 1):
             values = (str(row_id), name)
             self.waiting.append(
-                OutboxRow("S", seq + position, 1, "2026-11-22 00:00:00+00", (None, None), values)
+                OutboxRow("S", seq + position, "1", "2026-11-22 00:00:00+00", (None, None), values)
             )
 
     def try_lock(self) -> bool:

@@ -45,7 +45,7 @@ def event(
 ) -> OutboxRow:
     nothing = (None,) * width
     images = (tuple(before.values()) if before else nothing, tuple(after.values()) if after else nothing)
-    return OutboxRow(op, seq, 4711, "2026-11-22 15:54:53.5+00", *images)
+    return OutboxRow(op, seq, "4711", "2026-11-22 15:54:53.5+00", *images)
 
 
 def insert(seq: int, row: Row) -> OutboxRow:

@@ -47,7 +47,7 @@ def events(images: st.SearchStrategy[tuple[str | None, ...]]) -> st.SearchStrate
     )
     return st.lists(made, max_size=12).map(
         lambda found: [
-            OutboxRow(op, seq, 7, "2026-11-22 15:54:53+00", before, after)
+            OutboxRow(op, seq, "7", "2026-11-22 15:54:53+00", before, after)
             for seq, (op, before, after) in enumerate(found, 1)
         ]
     )
