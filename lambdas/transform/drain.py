@@ -19,6 +19,7 @@ from pgevents.config import Pipeline
 from pgevents.identity import SourceReplaced
 from transform.collector import collector_resting
 from transform.delivery import BatchWriter, Delivery, Drained
+from transform.gathering import Gathering
 from transform.source.captured import LedgerBatch
 from transform.source.epochs import NewestOf
 from transform.source.ledger import Standing
@@ -34,10 +35,6 @@ _HELD_AT_ONCE = 16
 # About what a ring and an invocation take: whoever waits that long for an event never pays twice for it.
 _LINGER_SECONDS = 0.05
 _LINGER_PAUSE_SECONDS = 0.002
-# With so many batches the writer has enough to do: what comes meanwhile makes the next one larger, for so
-# long at most, instead of a queue in front of Redshift.
-_ENOUGH_IN_FLIGHT = 2
-_GATHER_SECONDS = 0.05
 _GATHER_PAUSE_SECONDS = 0.004
 _KEEP_DAYS = 7
 _PURGED_AT_ONCE = 1_000
@@ -70,6 +67,7 @@ class Drain:
         self._stalled_seconds = stalled_seconds
         self._patience_seconds = _PATIENCE_SECONDS
         self._taken_at = float("-inf")
+        self._gathering = Gathering()
 
     def run(self, overdue_seconds: float | None = None) -> Drained:
         """Drains until nothing is left, the time is up, the source is paused, or another drain is awake.
@@ -131,11 +129,12 @@ class Drain:
 
     def _gather(self, in_flight: int) -> None:
         """Lets events gather while the writer has enough to do."""
-        until = time.monotonic() + _GATHER_SECONDS
-        while in_flight >= _ENOUGH_IN_FLIGHT and self._delivery.warehouses - self._left_out.names():
-            if time.monotonic() >= until or self._out_of_time():
+        began, pause = time.monotonic(), _GATHER_PAUSE_SECONDS
+        while self._delivery.warehouses - self._left_out.names():
+            if self._gathering.is_over(in_flight, began) or self._out_of_time():
                 return
-            time.sleep(_GATHER_PAUSE_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, _BACK_PRESSURE_PAUSE_SECONDS)
             in_flight = self._outbox.standing().in_flight
 
     def _linger(self) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from pgevents.config import Drain as Limits
 from tests.unit.transform.drained import BEGIN, END, Bench, Clock, LedgerOutbox, taken
 from transform import drain as drain_module
+from transform import gathering
 from transform.drain import Drained
 from transform.source.ledger import Standing
 
@@ -17,7 +18,7 @@ class TestGathering:
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Two batches are under way: what commits until one is applied makes one batch, not three."""
-        monkeypatch.setattr(drain_module, "_GATHER_SECONDS", 30.0)
+        monkeypatch.setattr(gathering, "_SECONDS", 30.0)
         looks = iter(range(5))
         standing = bench.outbox.standing
 
@@ -26,7 +27,7 @@ class TestGathering:
                 if look < 3:
                     bench.outbox.commit(10 + look)
                 else:
-                    bench.outbox.states[1] = "applied"
+                    bench.outbox.states[look - 2] = "applied"
             return standing()
 
         bench.outbox.standing = look_and_commit  # type: ignore[method-assign]
@@ -37,7 +38,7 @@ class TestGathering:
     def test_writer_that_confirms_nothing_is_not_waited_for_longer(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(drain_module, "_GATHER_SECONDS", 0.01)
+        monkeypatch.setattr(gathering, "_SECONDS", 0.01)
         bench.pipeline = msgspec.structs.replace(bench.pipeline, drain=Limits(batch_events=1))
         bench.outbox.commit(1, 2, 3)
         assert bench.run().batches == 3
