@@ -30,8 +30,8 @@ class LedgerBatch(msgspec.Struct, frozen=True):
 
 
 class OutboxRow(msgspec.Struct, frozen=True, gc=False):
-    """One captured change as the outbox holds it: values in PostgreSQL's text form, in the layout's order; the
-    number of its transaction and the time too, since few ask for them."""
+    """One captured change as the outbox holds it: values in PostgreSQL's text form, in the layout's order.
+    The transaction's number and the time are texts too: few ask for them."""
 
     op: str
     seq: int
