@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -101,6 +102,11 @@ class PipelineFunction(Construct):
     def allow(self, actions: list[str], resources: list[str]) -> None:
         """Adds a statement to the function's role."""
         self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+
+    def follow(self, other: "PipelineFunction") -> None:
+        """Has CloudFormation make and update the other function before this one."""
+        earlier, later = other.function.node.default_child, self.function.node.default_child
+        cast(cdk.CfnResource, later).add_dependency(cast(cdk.CfnResource, earlier))
 
     def _role(self) -> iam.Role:
         role = iam.Role(

@@ -183,6 +183,8 @@ class Pipeline(cdk.Stack):
             max_event_age=_EVENT_AGE,
         )
         self.writer.function.node.find_child("EventInvokeConfig").node.add_dependency(self.transform.function)
+        # A batch in a form that is new must not meet a writer that does not know it yet.
+        self.transform.follow(self.writer)
         self._let_copy_read()
 
     def _let_copy_read(self) -> None:

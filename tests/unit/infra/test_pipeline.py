@@ -82,6 +82,15 @@ def test_one_writer_at_a_time(templates: Templates) -> None:
     assert function(templates, "redshift-writer")["ReservedConcurrentExecutions"] == 1
 
 
+def test_the_writer_knows_a_new_form_of_batches_before_the_transform_sends_it(templates: Templates) -> None:
+    [transform] = [
+        resource
+        for resource in templates.resources("AWS::Lambda::Function").values()
+        if resource["Properties"].get("FunctionName") == f"pgevents-{templates.name}-transform"
+    ]
+    assert [name for name in transform["DependsOn"] if name.startswith("WriterFunction")]
+
+
 def destinations(templates: Templates, name: str) -> dict[str, Any]:
     """An event-invoke configuration by its function's construct."""
     [found] = [
