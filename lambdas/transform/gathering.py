@@ -11,7 +11,7 @@ import time
 # With so many under way the writer has enough to do.
 _ENOUGH_IN_FLIGHT = 2
 _SECONDS = 0.05
-_LONGER = 8
+_LONGER = 8.0
 # A writer that has confirmed nothing for so long has failed, or is not there: nobody gathers for it.
 _PATIENCE_SECONDS = 10.0
 

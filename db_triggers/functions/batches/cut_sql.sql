@@ -1,12 +1,12 @@
 -- The statement that cuts a window into batches and writes them into the ledger.
 --
--- It puts the window's events into slices, each of so many numbers (seq) at most, and cuts between slices: to
--- sort and to add up a few slices costs nothing, while to do so with every event took most of the cutting.
+-- It puts the window's events into slices, each of so many numbers (seq) at most, and cuts between slices. To
+-- sort and to add up a few slices costs nothing; to do so with every event took most of the cutting.
 --
 -- One number that never falls along the slices says which batch each is in: what all slices before it weigh,
--- in batches. No event counts for less than its share of a batch of the most events, so that no batch has more
--- of them: where a slice begins within a batch, there is room for all of it. A slice of a single number that
--- is heavier than half a batch counts for two and lies one further: so it is alone in its batch.
+-- in batches. No event counts for less than its share of a batch of the most events, so that no batch has
+-- more of them: where a slice begins within a batch, there is room for all of it. A slice of a single number
+-- that is heavier than half a batch counts for two and lies one further: so it is alone in its batch.
 --
 -- events         the query for the window's events; see window_sql
 -- batch_events   the most events of a batch
