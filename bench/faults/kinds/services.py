@@ -72,16 +72,19 @@ def frozen(arena: Arena, random: Random) -> Generator[None, None, int]:
 
 @kind("SQS gone while batches die", SERVICES, (1, 4))
 def dead_letter_queue_gone(arena: Arena, random: Random) -> Generator[None, None, int]:
-    """The writer fails three times over, and what Lambda gives up on has no queue to go to."""
+    """The writer fails three times over, and what Lambda gives up on has no queue to go to.
+
+    So often that it does with one batch, though the attempts at others come in between.
+    """
     target = BOUNDARIES["taking a batch"].target
     arena.writer.strike(
-        Strike(target=target, action="raise", nth=random.randint(1, 4), count=3 * random.randint(1, 3))
+        Strike(target=target, action="raise", nth=random.randint(1, 4), count=3 * random.randint(5, 7))
     )
     before = arena.writer.counts("dead")
     arena.s3_faults.fault(EmulatorFault(method="POST", count=10))
     yield
     yield
-    arena.until(lambda: arena.writer.counts("dead") > before, 3.0)
+    arena.until(lambda: arena.writer.counts("dead") > before, 6.0)
     yield
     return arena.writer.counts("dead") - before
 

@@ -12,7 +12,7 @@
 -- batch_events   the most events of a batch
 -- batch_bytes    about how heavy a batch may be
 -- width          how many numbers a slice has
--- returns        a statement with two parameters, the snapshots of the window; it gives the number of batches,
+-- returns        a statement with two parameters, the snapshots of the window; it gives how many batches,
 --                or null, with nothing opened, where a slice of several numbers is too heavy: more than an
 --                eighth of a batch
 create or replace function pgevents.cut_sql(
