@@ -1,7 +1,7 @@
 """How long events gather before the next batch, by how many the Redshift writer has under way.
 
 A transaction of Redshift costs about the same whatever is in it. So each batch more that waits in front of it
-makes the next one wait eight times as long to be opened: batches grow until there are as few of them as the
+makes the next one wait four times as long to be opened: batches grow until there are as few of them as the
 warehouse takes, whether it commits in ten milliseconds or in two seconds, and an event waits for a few
 transactions and not for a queue of them.
 """
@@ -11,7 +11,7 @@ import time
 # With so many under way the writer has enough to do.
 _ENOUGH_IN_FLIGHT = 2
 _SECONDS = 0.05
-_LONGER = 8.0
+_LONGER = 4.0
 # A writer that has confirmed nothing for so long has failed, or is not there: nobody gathers for it.
 _PATIENCE_SECONDS = 10.0
 

@@ -50,7 +50,16 @@ class BatchReader(DeadLetters):
     def _rows(self, query: str, width: int) -> list[OutboxRow]:
         before = slice(_OWN_FIELDS, _OWN_FIELDS + width)
         after = slice(before.stop, None)
+        # What most rows lack, before an insertion and after a deletion, is one tuple for all of them.
+        nothing = (None,) * width
         return [
-            OutboxRow(row[0], int(row[1]), row[2], row[3], row[before], row[after])
+            OutboxRow(
+                row[0],
+                int(row[1]),
+                row[2],
+                row[3],
+                nothing if row[0] == "I" else row[before],
+                nothing if row[0] == "D" else row[after],
+            )
             for row in streamed(self._connection, query)
         ]

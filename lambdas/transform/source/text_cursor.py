@@ -29,5 +29,4 @@ class TextCursor(psycopg.Cursor[tuple[Any, ...]]):
 
 def streamed(connection: psycopg.Connection, query: str) -> Iterator[tuple[Any, ...]]:
     """The rows of a query without parameters as they come, each a tuple of texts and None."""
-    with TextCursor(connection) as cursor:
-        yield from cursor.stream(query.encode(), size=_ROWS_AT_ONCE)
+    return TextCursor(connection).stream(query.encode(), size=_ROWS_AT_ONCE)

@@ -28,7 +28,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
     return Moments(monkeypatch)
 
 
-@pytest.mark.parametrize(("in_flight", "seconds"), [(0, 0.0), (1, 0.0), (2, 0.05), (3, 0.4), (4, 3.2)])
+@pytest.mark.parametrize(("in_flight", "seconds"), [(0, 0.0), (1, 0.0), (2, 0.05), (3, 0.2), (4, 0.8), (5, 3.2)])
 def test_each_batch_more_under_way_makes_events_gather_longer(
     moments: Moments, in_flight: int, seconds: float
 ) -> None:
@@ -36,14 +36,14 @@ def test_each_batch_more_under_way_makes_events_gather_longer(
 
 
 def test_events_gather_no_longer_once_the_writer_has_confirmed_enough(moments: Moments) -> None:
-    assert moments.gathered(*[4] * 100, 2) == pytest.approx(1.0, abs=0.015)
+    assert moments.gathered(*[4] * 50, 2) == pytest.approx(0.5, abs=0.015)
     assert moments.gathered(*[3] * 10, 1) == pytest.approx(0.1, abs=0.015)
 
 
 def test_nobody_gathers_for_a_writer_that_confirms_nothing(moments: Moments) -> None:
     waited = [moments.gathered(in_flight) for in_flight in range(2, 16)]
-    assert sum(waited[:4]) == pytest.approx(10, abs=0.1)
-    assert waited[4:] == pytest.approx([0.05] * 10, abs=0.015)
+    assert sum(waited[:5]) == pytest.approx(10, abs=0.1)
+    assert waited[5:] == pytest.approx([0.05] * 9, abs=0.015)
 
 
 def test_writer_that_confirms_again_is_gathered_for_again(moments: Moments) -> None:
@@ -70,5 +70,5 @@ def test_queue_in_front_of_the_writer_is_short_however_long_it_takes(
         moments.now += 0.005
         ends.append(max([moments.now, *ends[-1:]]) + transaction_seconds)
         lengths.append(in_flight())
-    assert max(lengths[20:]) <= 5
+    assert max(lengths[20:]) <= 6
     assert min(lengths[20:]) >= 1
