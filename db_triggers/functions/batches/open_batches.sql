@@ -12,27 +12,26 @@ returns integer
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
--- The planner takes every window for a small one, whose parts it would sort once more to gather them.
-set enable_sort = off
 as $$
 declare
     earlier pg_snapshot;
     latest pg_snapshot;
-    events text;
+    -- No event weighs less than 100 (see weight_sql).
+    most constant integer := least(batch_events, batch_bytes / 100);
+    -- Cut between slices of a 64th, a batch is hardly smaller than it may be.
+    width integer := greatest(most / 64, 1);
     opened integer;
-    -- One of 64 slices of a batch: cut between slices, a batch is hardly smaller than it may be.
-    width integer := greatest(least(batch_events, batch_bytes / 100) / 64, 1);
 begin
     -- A drain whose lock was taken from it may still be here: two windows must never overlap.
     perform pg_advisory_xact_lock(1885828470, 1);
     earlier := pgevents.last_window();
     latest := pg_current_snapshot();
-    events := pgevents.window_sql(earlier, latest);
-    while events is not null and opened is null loop
-        execute pgevents.cut_sql(events, batch_events, batch_bytes, width) using earlier, latest into opened;
+    loop
+        opened := pgevents.cut_window(earlier, latest, most, batch_bytes, width);
+        exit when opened is not null;
         width := greatest(width / 16, 1);
     end loop;
-    return coalesce(opened, 0);
+    return opened;
 end
 $$;
 
