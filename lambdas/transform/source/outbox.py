@@ -19,7 +19,8 @@ __all__ = ["Dead", "LedgerBatch", "Outbox", "OutboxRow", "TableRows", "translate
 _DRAIN_LOCK = (1885828470, 0)
 # A writer that is about to commit holds the lock for a moment, to find out whether a drain does.
 _LOCK_PAUSES_SECONDS = (0.002, 0.01)
-_HALF_FULL_BYTES = 8 * 1024 * 1024
+# Every look reads the half that is written to: the smaller that is, the less a look costs the source.
+_HALF_FULL_BYTES = 2 * 1024 * 1024
 _ROTATE_SECONDS = 5.0
 
 

@@ -57,7 +57,7 @@ class Replacement(msgspec.Struct, frozen=True):
 PACE = (
     Replacement(
         "lambdas/transform/source/outbox.py",
-        "_HALF_FULL_BYTES = 8 * 1024 * 1024",
+        "_HALF_FULL_BYTES = 2 * 1024 * 1024",
         "_HALF_FULL_BYTES = 8 * 1024",
     ),
     Replacement("lambdas/transform/source/outbox.py", "_ROTATE_SECONDS = 5.0", "_ROTATE_SECONDS = 0.0"),
