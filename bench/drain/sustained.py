@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 
 import msgspec
 
@@ -18,6 +19,8 @@ from pgevents.errors import InputError
 SLOWER_AT_MOST = 1.05
 _WRITES_A_SECOND = 10
 _PARTS = 10
+# The first tenth warms up. One alone tells of its own moment: the other outbox's vacuum makes windows wait.
+_START, _END = slice(1, 4), slice(7, 10)
 _PAUSE_SECONDS = 0.05
 _OUR_BYTES = "select sum(pg_total_relation_size(outbox)) from pgevents.pending_outboxes()"
 _NAIVE_BYTES = "select pg_total_relation_size('naive_outbox')"
@@ -47,16 +50,20 @@ def sustained(args: argparse.Namespace) -> Report:
         with _writing(bed, args.rate):
             ours, naive = _read(bed, args.minutes * 60, tell)
         for name, parts in (("the drain", ours), ("jsonb, SKIP LOCKED and DELETE", naive)):
-            # The first tenth warms up.
-            begun, ended = parts[1], parts[-1]
             report.figure(f"{name}: events", sum(part.events for part in parts))
-            report.figure(f"{name}: cost an event at the start", begun.cost, "us")
-            report.figure(f"{name}: cost an event at the end", ended.cost, "us")
-            report.figure(f"{name}: outbox at the start", begun.outbox_bytes / 1e6, "MB")
-            report.figure(f"{name}: outbox at the end", ended.outbox_bytes / 1e6, "MB")
+            report.figure(f"{name}: cost an event at the start", _cost(parts[_START]), "us")
+            report.figure(f"{name}: cost an event at the end", _cost(parts[_END]), "us")
+            report.figure(f"{name}: outbox at the start", parts[_START][0].outbox_bytes / 1e6, "MB")
+            report.figure(f"{name}: outbox at the end", parts[_END][-1].outbox_bytes / 1e6, "MB")
         report.figure("minutes", args.minutes)
-        report.target("cost at the end, of the start's", ours[-1].cost / ours[1].cost, "<=", SLOWER_AT_MOST)
+        slower = _cost(ours[_END]) / _cost(ours[_START])
+        report.target("cost at the end, of the start's", slower, "<=", SLOWER_AT_MOST)
     return report
+
+
+def _cost(parts: list[Part]) -> float:
+    """Microseconds of processor time an event, the median of some parts."""
+    return median(part.cost for part in parts)
 
 
 def _read(bed: Bed, seconds: float, tell: Tell) -> tuple[list[Part], list[Part]]:
