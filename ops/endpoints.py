@@ -18,24 +18,21 @@ class Redshift(msgspec.Struct, frozen=True):
 
 
 class Endpoints(msgspec.Struct, frozen=True):
-    """Every part of a running pipeline: DSNs and URLs. `sinks` are those of type postgres, by name.
+    """Every part of a running pipeline: DSNs and URLs.
 
+    `sinks` are those of type postgres, by name; `postgres` is the first of them, "" without any.
     `environment` is that of infra/environments.py when the pipeline runs on AWS, empty when it does here.
     """
 
     sources: dict[str, str]
-    sinks: dict[str, str]
+    postgres: str
     redshift: Redshift
     lambda_: str = msgspec.field(name="lambda")
     console: str
     aws: str = ""
     bucket: str = ""
     environment: str = ""
-
-    @property
-    def postgres(self) -> str:
-        """The first PostgreSQL sink, which mostly is the only one; "" without any."""
-        return next(iter(self.sinks.values()), "")
+    sinks: dict[str, str] = {}
 
     def sink(self, name: str) -> str:
         """The DSN of a PostgreSQL sink. Raises InputError when it was added since this was written."""

@@ -74,12 +74,13 @@ class Stack:
         warehouse = f"postgresql://{SUPERUSER}@{HOST}:{self._ports['redshift']}/{self.warehouse}"
         return Endpoints(
             sources={name: server.dsn(name) for name, server in self.sources.items()},
-            sinks={name: self.sink_server.dsn(name) for name in self.sinks},
+            postgres=self.sink_server.dsn(self.sinks[0]),
             redshift=Redshift(warehouse),
             lambda_=self.lambda_url,
             console=f"http://{HOST}:{self._ports['console']}/",
             aws=self.aws.url,
             bucket=functions.BUCKET,
+            sinks={name: self.sink_server.dsn(name) for name in self.sinks},
         )
 
     def prepare(self) -> None:

@@ -50,14 +50,16 @@ def written(
         lines = (_line(each, logins[far.secret].password) for far, each in near.items())
         _private(passwords, "".join(lines))
         dsns = {far: _dsn(each, passwords) for far, each in near.items()}
+        sinks = {name: dsns[far] for name, far in places.sinks.items()}
         endpoints = Endpoints(
             sources={name: dsns[far] for name, far in places.sources.items()},
-            sinks={name: dsns[far] for name, far in places.sinks.items()},
+            postgres=next(iter(sinks.values()), ""),
             redshift=Redshift(dsns[places.redshift]),
             lambda_="",
             console="",
             bucket=places.bucket,
             environment=environment,
+            sinks=sinks,
         )
         _private(file, msgspec.json.encode(endpoints).decode())
         yield endpoints

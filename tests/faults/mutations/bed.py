@@ -229,9 +229,10 @@ class Run:
         """Where sinks and source are."""
         return Endpoints(
             sources={SOURCE: self.dsn},
-            sinks={"replica": self.bed.server.dsn("replica")},
+            postgres=self.bed.server.dsn("replica"),
             redshift=Redshift(self.bed.redshift.dsn),
             lambda_="", console="", aws=self.bed.emulator.url, bucket=BUCKET,
+            sinks={"replica": self.bed.server.dsn("replica")},
         )  # fmt: skip
 
     def _at_rest(self) -> bool:

@@ -54,7 +54,7 @@ def run(
     state.mkdir()
     endpoints = {
         "sources": {NAME: shop.dsn},
-        "sinks": {},
+        "postgres": "",
         "redshift": {"dsn": ""},
         "lambda": "",
         "console": "",

@@ -57,7 +57,7 @@ def run(
     state.mkdir()
     (tmp_path / "pipeline.toml").write_text(PIPELINE)
     endpoints = {
-        "sources": {NAME: shop.captured.dsn}, "sinks": {}, "redshift": {"dsn": ""}, "lambda": "", "console": "",
+        "sources": {NAME: shop.captured.dsn}, "postgres": "", "redshift": {"dsn": ""}, "lambda": "", "console": "",
     }  # fmt: skip
     (state / "endpoints.json").write_text(json.dumps(endpoints))
     monkeypatch.setattr("ops.commands.pause.PROJECT", tmp_path)

@@ -30,8 +30,8 @@ sinks = ["first", "second"]
 def state(folder: Path, first: str, second: str) -> Path:
     (folder / "pipeline.toml").write_text(PIPELINE)
     endpoints = {
-        "sources": {}, "sinks": {"first": first, "second": second}, "redshift": {"dsn": ""}, "lambda": "",
-        "console": "", "environment": "dev",
+        "sources": {}, "postgres": first, "redshift": {"dsn": ""}, "lambda": "", "console": "",
+        "environment": "dev", "sinks": {"first": first, "second": second},
     }  # fmt: skip
     (folder / "endpoints.json").write_text(json.dumps(endpoints))
     return folder

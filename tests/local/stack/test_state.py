@@ -81,7 +81,9 @@ def test_ports_and_endpoints_are_read_back(tmp_path: Path) -> None:
     assert state.ports() is None
     state.keep_ports(Ports(0, {"lambda": 1}))
     assert state.ports() == Ports(0, {"lambda": 1})
-    endpoints = Endpoints({"a": "postgresql://a"}, {"p": "postgresql://p"}, Redshift("r"), "l", "c", "e")
+    endpoints = Endpoints(
+        {"a": "postgresql://a"}, "p", Redshift("r"), "l", "c", "e", sinks={"p": "postgresql://p"}
+    )
     state.publish_endpoints(endpoints)
     assert read_endpoints(tmp_path) == endpoints
     state.withdraw_endpoints()
@@ -94,7 +96,7 @@ def test_the_endpoints_of_a_killed_stack_are_gone_before_the_lock_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = StateFolder(tmp_path)
-    killed.publish_endpoints(Endpoints({}, {}, Redshift("r"), "l", "c"))
+    killed.publish_endpoints(Endpoints({}, "p", Redshift("r"), "l", "c"))
     killed.close()
     own_id, left_when_asked = os.getpid(), []
 

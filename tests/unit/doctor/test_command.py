@@ -56,7 +56,7 @@ def test_wrong_input_is_one_line(arguments: list[str], words: str) -> None:
 def test_only_an_environment_s_own_state_folder_is_taken_for_it(tmp_path: Path) -> None:
 
     folder = tmp_path
-    endpoints = {"sources": {}, "sinks": {}, "redshift": {"dsn": ""}, "lambda": "", "console": ""}
+    endpoints = {"sources": {}, "postgres": "", "redshift": {"dsn": ""}, "lambda": "", "console": ""}
     (folder / "endpoints.json").write_text(json.dumps(endpoints))
     done = doctor("stage", "--state", str(folder))
     assert done.returncode == 2

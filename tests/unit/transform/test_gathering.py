@@ -28,7 +28,9 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
     return Moments(monkeypatch)
 
 
-@pytest.mark.parametrize(("in_flight", "seconds"), [(0, 0.0), (1, 0.0), (2, 0.05), (3, 0.2), (4, 0.8), (5, 3.2)])
+@pytest.mark.parametrize(
+    ("in_flight", "seconds"), [(0, 0.0), (1, 0.0), (2, 0.05), (3, 0.2), (4, 0.8), (5, 3.2)]
+)
 def test_each_batch_more_under_way_makes_events_gather_longer(
     moments: Moments, in_flight: int, seconds: float
 ) -> None:
