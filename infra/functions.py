@@ -106,7 +106,7 @@ class PipelineFunction(Construct):
     def follow(self, other: "PipelineFunction") -> None:
         """Has CloudFormation make and update the other function before this one."""
         earlier, later = other.function.node.default_child, self.function.node.default_child
-        cast(cdk.CfnResource, later).add_dependency(cast(cdk.CfnResource, earlier))
+        cast(cdk.CfnResource, later).add_resource_dependency(cast(cdk.CfnResource, earlier))
 
     def _role(self) -> iam.Role:
         role = iam.Role(
