@@ -17,7 +17,7 @@ from types import MappingProxyType
 from pgevents import log
 from pgevents.config import Pipeline
 from pgevents.identity import SourceReplaced
-from transform.collector import collector_resting
+from transform.collector import rows_let_go
 from transform.delivery import BatchWriter, Delivery, Drained
 from transform.gathering import Gathering
 from transform.source.captured import LedgerBatch
@@ -223,8 +223,10 @@ class Drain:
             self._take(batch)
 
     def _take(self, batch: LedgerBatch) -> None:
-        with collector_resting():
+        try:
             self._delivery.take(batch)
+        finally:
+            rows_let_go()
         self._taken_at = time.monotonic()
         if batch.kind == "replay":
             # Events may have come to wait behind those that it has sent again, while it did so.

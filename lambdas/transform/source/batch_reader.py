@@ -3,6 +3,7 @@
 from operator import attrgetter
 
 from pgevents.errors import PgEventsError
+from transform.collector import rows_aside
 from transform.source.captured import LedgerBatch, OutboxRow, TableRows
 from transform.source.dead_letters import DeadLetters
 from transform.source.text_cursor import streamed
@@ -41,7 +42,8 @@ class BatchReader(DeadLetters):
         ).fetchall():
             shape = (table, repr(key), repr(columns), repr(types))
             merged = found.setdefault(shape, TableRows(table, tuple(key), tuple(columns), tuple(types), []))
-            merged.rows.extend(self._rows(query, len(columns)))
+            with rows_aside():
+                merged.rows.extend(self._rows(query, len(columns)))
         for merged in found.values():
             # They come as they were inserted, and from both halves of the outbox.
             merged.rows.sort(key=attrgetter("seq"))
