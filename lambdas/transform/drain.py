@@ -67,7 +67,7 @@ class Drain:
         self._stalled_seconds = stalled_seconds
         self._patience_seconds = _PATIENCE_SECONDS
         self._taken_at = float("-inf")
-        self._gathering = Gathering()
+        self._gathering = Gathering(_PATIENCE_SECONDS)
 
     def run(self, overdue_seconds: float | None = None) -> Drained:
         """Drains until nothing is left, the time is up, the source is paused, or another drain is awake.

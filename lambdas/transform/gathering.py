@@ -12,14 +12,17 @@ import time
 _ENOUGH_IN_FLIGHT = 2
 _SECONDS = 0.05
 _LONGER = 4.0
-# A writer that has confirmed nothing for so long has failed, or is not there: nobody gathers for it.
-_PATIENCE_SECONDS = 10.0
 
 
 class Gathering:
-    """What a drain has seen of the writer's progress, and what follows for its next batch."""
+    """What a drain has seen of the writer's progress, and what follows for its next batch.
 
-    def __init__(self) -> None:
+    A writer that has confirmed nothing for `patience_seconds` has failed, or is not there: nobody gathers for
+    it.
+    """
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
         self._in_flight = 0
         self._confirmed_at = time.monotonic()
 
@@ -33,4 +36,4 @@ class Gathering:
         if in_flight < _ENOUGH_IN_FLIGHT:
             return True
         until = since + _SECONDS * _LONGER ** (in_flight - _ENOUGH_IN_FLIGHT)
-        return now >= max(since + _SECONDS, min(until, self._confirmed_at + _PATIENCE_SECONDS))
+        return now >= max(since + _SECONDS, min(until, self._confirmed_at + self._patience_seconds))

@@ -12,7 +12,7 @@ class Moments:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         monkeypatch.setattr(gathering.time, "monotonic", lambda: self.now)
-        self.gathering = Gathering()
+        self.gathering = Gathering(10.0)
 
     def gathered(self, *in_flight: int, at_most: float = 100.0) -> float:
         """The seconds that events gather, with so many under way at each look of 10 ms, the last for ever."""
