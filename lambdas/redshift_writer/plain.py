@@ -143,17 +143,23 @@ def _as_json(values: Texts, element_type: str, unfit: set[int]) -> Texts:
 
 
 _lines = msgspec.json.Decoder(msgspec.Raw)
-_MANY_DIGITS = re.compile(r"[0-9.]{39}")
+_MANY_DIGITS = b"0" * 39
+_DIGITS_ALIKE = bytes.maketrans(b"123456789.", b"0000000000")
 
 
 def _are_documents(present: list[str]) -> bool:
     """Whether all of these are JSON that SUPER holds; False when `require_json` has to look closer."""
-    joined = "\n".join(present)
-    if joined.count("\n") != len(present) - 1 or "\\u0000" in joined or _MANY_DIGITS.search(joined):
+    try:
+        joined = "\n".join(present).encode()
+    except UnicodeEncodeError:
+        return False
+    if joined.count(b"\n") != len(present) - 1 or b"\\u0000" in joined:
         return not present
+    if _MANY_DIGITS in joined.translate(_DIGITS_ALIKE):
+        return False
     try:
         return len(_lines.decode_lines(joined)) == len(present)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    except msgspec.MsgspecError:
         return False
 
 
