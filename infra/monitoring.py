@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -151,6 +152,15 @@ class Monitoring(cdk.Stack):
 
     def _notify(self, thresholds: Thresholds) -> None:
         topic = sns.Topic(self, "Topic", display_name="pgevents", enforce_ssl=True)
+        # A topic with a policy of its own has none of SNS's, which lets the account's alarms publish.
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
         if thresholds.email:
             topic.add_subscription(subscriptions.EmailSubscription(thresholds.email))
         for alarm in self._alarms:

@@ -99,7 +99,8 @@ class Delivery:
         refused = self._outbox.refused(batch)
         while True:
             dead_keys = self._outbox.dead_keys(batch, tables)
-            routed = route_batch(self._pipeline, self._outbox.source, batch, tables, dead_keys, refused)
+            with self._outbox.kept_alive():
+                routed = route_batch(self._pipeline, self._outbox.source, batch, tables, dead_keys, refused)
             if routed.dead:
                 self._outbox.bury(batch, routed.dead)
             missing: set[str] = set()

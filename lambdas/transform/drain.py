@@ -67,6 +67,7 @@ class Drain:
         self._stalled_seconds = stalled_seconds
         self._patience_seconds = _PATIENCE_SECONDS
         self._taken_at = float("-inf")
+        self._repeated_at = time.monotonic()
         self._gathering = Gathering(_PATIENCE_SECONDS)
 
     def run(self, overdue_seconds: float | None = None) -> Drained:
@@ -114,6 +115,9 @@ class Drain:
                 if not self._may_take():
                     return False
                 self._take(batch)
+            if time.monotonic() > self._repeated_at + self._stalled_seconds:
+                # A sweep that would repeat them does not come by as long as this drain is awake.
+                self._repeat(self._stalled_seconds)
             standing = self._look()
             if self._out_of_time() or standing.is_paused:
                 return False
@@ -207,13 +211,13 @@ class Drain:
         return not self._out_of_time()
 
     def _go_on_without_writer(self) -> None:
-        # A sweep that would repeat them may not come by as long as this drain is awake.
         self._repeat(self._stalled_seconds)
         for warehouse in self._delivery.warehouses:
             self._left_out.rest(warehouse, "the writer confirms nothing")
         self._patience_seconds = 0.0
 
     def _repeat(self, overdue_seconds: float) -> None:
+        self._repeated_at = time.monotonic()
         for batch in self._outbox.overdue(overdue_seconds):
             if self._out_of_time() or self._is_paused():
                 return

@@ -14,12 +14,14 @@ language plpgsql
 security definer
 as $$
 begin
-    -- One expression, and no PERFORM, which would cost a query of its own; CASE, because it keeps the order.
+    -- One expression: nothing can be cancelled within it, and the drain's lock, once taken, is the session's.
+    -- CASE, because it keeps the order.
     if (case
         when pg_catalog.pg_try_advisory_xact_lock_shared(1885828472, pg_catalog.pg_backend_pid()) is null then false
-        else pg_catalog.pg_try_advisory_lock_shared(1885828470, 0)
+        when pg_catalog.pg_try_advisory_lock_shared(1885828470, 0)
+            then pg_catalog.pg_advisory_unlock_shared(1885828470, 0)
+        else false
     end) then
-        perform pg_catalog.pg_advisory_unlock_shared(1885828470, 0);
         perform pgevents.wake_drain();
     end if;
     return null;

@@ -23,9 +23,10 @@ begin
     if captured.ended is not null then
         raise 'capture of % has ended (%); capture it again and ask again', captured.name, captured.ended;
     end if;
+    -- With its partitions: to list these waits for their locks, too.
+    execute format('lock table %s in access share mode nowait', captured.relation::regclass);
     if request.chunk is not null then
         perform set_config('pgevents.rung', '1', true);
-        execute format('lock table %s in access share mode nowait', captured.relation::regclass);
         if request.kind = 'repair' then
             request := pgevents.send_keys(request, captured);
         else

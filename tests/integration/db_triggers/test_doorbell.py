@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import psycopg
@@ -424,3 +425,38 @@ def test_a_full_queue_of_notifications_silences_it_and_fails_no_commit(account: 
     account.run("insert into account values (1)")
     assert rings(listener) == []
     assert account.differences() == []
+
+
+def test_a_commit_that_is_cancelled_leaves_no_lock_with_its_session(account: Captured) -> None:
+    """A lock of the drain's, left with a session of the application's pool, would keep every drain away."""
+    ended = threading.Event()
+    process, canceller = account.app.info.backend_pid, account.connect()
+
+    def cancel() -> None:
+        chosen = Random(1)
+        while not ended.wait(chosen.random() * 0.003):
+            canceller.execute("select pg_cancel_backend(%s)", (process,))
+
+    def commit(number: int) -> bool:
+        """Whether it was cancelled."""
+        try:
+            account.run("begin")
+            account.run("insert into account values (%s, 0)", number)
+            account.run("commit")
+        except psycopg.errors.QueryCanceled:
+            with contextlib.suppress(psycopg.errors.QueryCanceled):
+                account.run("rollback")
+            return True
+        return False
+
+    until = time.monotonic() + 6
+    with ThreadPoolExecutor(1) as threads:
+        cancelling = threads.submit(cancel)
+        cancelled = 0
+        while time.monotonic() < until:
+            cancelled += commit(cancelled + int(time.monotonic() * 1e6) % 10**9)
+        ended.set()
+        cancelling.result()
+    assert cancelled > 50
+    held = "select count(*) from pg_locks where locktype = 'advisory' and classid = 1885828470 and objid = 0"
+    assert account.reader.execute(held).fetchone() == (0,)

@@ -130,7 +130,13 @@ MERGE = (
 )
 
 
-@pytest.mark.parametrize("way", ["statement", "prepared", "plpgsql", "sql function", "leaf's own root"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "statement", "prepared", "commented", "explained", "plpgsql", "dynamic", "sql function",
+        "sql function in plpgsql", "leaf's own root",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize(
     "others", ["", "when not matched then insert values (s.id, s.place, 1)"], ids=["moves", "inserts"]
 )
@@ -140,7 +146,18 @@ def test_merge_may_move_rows_to_other_partitions(visit: Captured, way: str, othe
     if way == "statement":
         visit.run(merge)
     elif way == "prepared":
-        visit.run(f"prepare p as {merge}; execute p")
+        visit.run(f"prepare p as {merge}")
+        visit.run("set application_name = 'x'; execute p")
+    elif way == "commented":
+        visit.run(f"prepare p as {merge}")
+        visit.run("/* app=billing */ execute p")
+    elif way == "explained":
+        visit.run(f"prepare p as {merge}")
+        visit.run("explain analyze execute p")
+    elif way == "dynamic":
+        visit.run(f"prepare p as {merge}")
+        visit.run("create function g() returns void language plpgsql as $$ begin execute 'execute p'; end $$")
+        visit.run("select g()")
     elif way == "plpgsql":
         visit.run(
             f"do $$ begin {merge}; update visit set n = 9 where id = 50; end $$; update visit set n = 8"
@@ -149,6 +166,10 @@ def test_merge_may_move_rows_to_other_partitions(visit: Captured, way: str, othe
         visit.run(
             f"create function f() returns void language sql as $$ {merge} $$; select f(); delete from visit_b"
         )
+    elif way == "sql function in plpgsql":
+        visit.run(f"create function f() returns void language sql as $$ {merge} $$")
+        visit.run("create function g() returns void language plpgsql as $$ begin perform f(); end $$")
+        visit.run("select g()")
     else:
         visit.run(
             "merge into visit_rest as v using (values (4, 104), (200, 20)) as s (id, target) on v.id = s.id"
@@ -156,6 +177,35 @@ def test_merge_may_move_rows_to_other_partitions(visit: Captured, way: str, othe
         )
     visit.run("insert into visit values (77, 'a')")
     assert visit.differences() == []
+
+
+def test_a_statement_that_is_no_merge_is_captured_whole(visit: Captured) -> None:
+    """In a function too: row by row costs many times as much."""
+    visit.run(
+        "create function f() returns text language plpgsql as $$ begin update visit set n = 9;"
+        " with one as (select 1 as id) delete from visit using one where visit.id = one.id;"
+        " insert into visit values (70, 'b'); return current_setting('pgevents.merging_1', true); end $$"
+    )
+    assert visit.run("select f()") in ([(None,)], [("",)])
+    assert visit.differences() == []
+
+
+def test_a_captured_table_that_becomes_a_partition_is_captured_as_a_part_alone(visit: Captured) -> None:
+    visit.run("create table staging (id int, place text, n int default 0, primary key (id, place))")
+    visit.install("public.visit", "public.staging")
+    visit.run("insert into staging values (500, 'c'), (501, 'c')")
+    assert visit.differences() == []
+    visit.run("alter table visit attach partition staging for values in ('c')")
+    visit.run(
+        "insert into staging values (502, 'c'); insert into visit values (503, 'c'); delete from staging where id = 500"
+    )
+    assert visit.run("select name, ended from pgevents.captured_table where ended is not null") == [
+        ("public.staging", "it is a partition of public.visit now")
+    ]
+    assert {event.table for event in visit.events() if "502" in event.after.values()} == {"public.visit"}
+    rows = visit.run("select id::text, place from visit order by 1")
+    visit.drain()
+    assert sorted(visit.model.rows["t0"]) == rows
 
 
 def test_columns_of_a_partition_may_stand_in_another_order(visit: Captured) -> None:

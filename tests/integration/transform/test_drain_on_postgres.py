@@ -1,6 +1,7 @@
 """The drain on a real database: it finds everything, survives an end at any step, and leaves nothing behind."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgevents import ChangeEvent, Record, on
 from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route
@@ -15,6 +17,7 @@ from tests.integration.db_triggers.captured import NAME, Captured
 from tests.integration.transform.failing import Failing, Interruption
 from transform.drain import Drain, Drained
 from transform.source import outbox as transform_outbox
+from transform.source import session as transform_session
 from transform.source.outbox import Outbox
 
 
@@ -185,3 +188,20 @@ def test_mixed_traffic_of_eight_writers_beside_a_drain_ends_with_equal_tables(ac
         draining.result()
     assert account.differences() == []
     assert len(account.model.versions_seen) > 500
+
+
+def test_a_transform_that_takes_longer_than_the_source_waits_for_a_word(
+    account: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source ends a silent session; the batch would be routed anew by each drain, for ever."""
+    monkeypatch.setattr(transform_session, "PULSE_SECONDS", 0.4)
+    account.reader.execute("set idle_session_timeout = '400ms'")
+
+    @on(f"{NAME}.public.account", "INSERT")
+    def slow(event: ChangeEvent) -> Record:
+        time.sleep(0.02)
+        return Record(event.payload)
+
+    account.run("insert into account select generate_series(1, 60)")
+    assert account.drain().events == 60
+    assert account.differences() == []

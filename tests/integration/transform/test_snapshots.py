@@ -233,6 +233,40 @@ def test_a_writer_that_drew_its_number_before_the_chunk_and_commits_late_is_wait
     assert shop.differences() == []
 
 
+@pytest.mark.parametrize(
+    ("detached", "attach", "state"),
+    [
+        # Of the table itself there is only a lock like ANALYZE's, and what is attached is no part yet.
+        ("visit detach partition visit_low", "for values from (minvalue) to (60)", "running"),
+        # The default partition is locked for good beside it.
+        ("visit_high detach partition visit_high_a", "for values in ('ä', 'b')", "waiting"),
+    ],
+    ids=["alone", "beside a default partition"],
+)
+@pytest.mark.parametrize("kind", [*KINDS, "repair"])
+def test_a_partition_that_is_being_attached_is_waited_for(
+    shop: Replicated, kind: str, detached: str, attach: str, state: str
+) -> None:
+    """Its rows have drawn their numbers already."""
+    ask(shop, "backfill")
+    ask(shop, "backfill", "public.visit")
+    shop.drain()
+    shop.run(f"alter table {detached}")
+    shop.drain()
+    keys = '[{"place": "ä", "id": "8"}, {"place": "ä", "id": "64"}]' if kind == "repair" else None
+    with shop.connect() as owner, owner.transaction():
+        owner.execute(f"alter table {detached.replace('detach', 'attach')} {attach}".encode())
+        ask(shop, kind, "public.visit", keys)
+        shop.drain()
+        assert states(shop)[-1] == state
+    assert shop.differences() == []
+
+
+def test_the_locks_of_writers_are_read_once(shop: Replicated) -> None:
+    """One that is prepared between two readings has another name in each, and would be missed."""
+    assert shop.run("select prosrc from pg_proc where proname = 'writers_of'")[0][0].count("pg_locks") == 1
+
+
 def test_a_transaction_that_stays_idle_stalls_its_table_alone_and_never_the_drain(shop: Replicated) -> None:
     shop.drain()
     with shop.connect() as idle, idle.transaction():

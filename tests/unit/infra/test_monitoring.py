@@ -58,6 +58,16 @@ def test_every_alarm_tells_the_topic(templates: Templates) -> None:
         assert alarm["AlarmActions"] == [{"Ref": topic.split("/")[1]}]
 
 
+def test_alarms_may_publish_to_the_topic(templates: Templates) -> None:
+    [topic] = templates.resources("AWS::SNS::Topic")
+    [policy] = templates.properties("AWS::SNS::TopicPolicy")
+    [allowed] = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Action"] == "sns:Publish"
+    assert allowed["Resource"] == {"Ref": topic.split("/")[1]}
+    assert set(allowed["Condition"]["StringEquals"]) == {"aws:SourceAccount"}
+
+
 def test_every_alarm_names_its_place_in_the_runbook_and_every_place_has_an_alarm(
     templates: Templates,
 ) -> None:

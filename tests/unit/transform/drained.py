@@ -1,7 +1,8 @@
 """A drain over an outbox that keeps its ledger in memory, any step of which can be let fail: the words that the tests
 of the drain use."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from pgevents import Version
@@ -116,6 +117,10 @@ class LedgerOutbox:
 
     def standing(self) -> Standing:
         return Standing(frozenset(self.pauses), self.in_flight(), bool(self._in_state("held")))
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        yield
 
     def wait_for_commits(self, out_of_time: Callable[[], bool]) -> None:
         assert not self.holds_lock
@@ -242,11 +247,23 @@ class Bench:
             drain=limits or Limits(),
         )
 
-    def run(self, clock: Clock | None = None, overdue_seconds: float | None = None) -> Drained:
+    def run(
+        self,
+        clock: Clock | None = None,
+        overdue_seconds: float | None = None,
+        stalled_seconds: float = 90.0,
+    ) -> Drained:
         sinks = {"replica": self.replica.write, "archive": self.archive.write}
         out_of_time = (clock or Clock()).out_of_time
         outbox = cast(Outbox, self.outbox)
-        return Drain(self.pipeline, outbox, dict(sinks), self.writer.write, out_of_time).run(overdue_seconds)
+        return Drain(
+            self.pipeline,
+            outbox,
+            dict(sinks),
+            self.writer.write,
+            out_of_time,
+            stalled_seconds=stalled_seconds,
+        ).run(overdue_seconds)
 
     def steps(self) -> list[str]:
         """The steps since the last time."""

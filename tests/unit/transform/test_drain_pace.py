@@ -123,3 +123,17 @@ def test_drain_looks_on_for_a_moment_after_its_last_batch(
     steps = bench.steps()
     assert steps.count("unlock") == 1
     assert steps.index("read 2") < steps.index("unlock")
+
+
+def test_drain_that_stays_awake_forwards_again_what_was_lost(bench: Bench) -> None:
+    """Events keep it awake, so that no sweep comes by: the writer has lost the first batch."""
+    bench.pipeline = msgspec.structs.replace(bench.pipeline, drain=Limits(batch_events=1))
+    bench.outbox.commit(1)
+    bench.run()
+    bench.outbox.overdue_ids = {1}
+    bench.outbox.commit(2)
+    bench.run()
+    assert len(bench.writer.given[1]) == 1
+    bench.outbox.commit(3)
+    bench.run(stalled_seconds=0.0)
+    assert [len(bench.writer.given[batch_id]) for batch_id in (1, 2, 3)] == [2, 1, 1]
