@@ -2,9 +2,9 @@
 -- table at the moment; see merge_body_sql.
 --
 -- A trigger is not told which command it runs in. What tells is the text: of the client's message, and of
--- the statements in the functions around. Where the text may be elsewhere (EXECUTE, a function in SQL, what is
--- not understood, in whatever language the server speaks) it counts as a MERGE, captured row by row: that is
--- right for every command, and slower.
+-- the statements in the functions around. Where the text may be elsewhere (EXECUTE, a function in SQL, or
+-- what is not understood, in whatever language the server speaks) it counts as a MERGE and is captured row by
+-- row: that is right for every command, and slower.
 --
 -- step      1 when a part of a statement begins, -1 when it has ended
 -- returns   whether it is one
