@@ -1,4 +1,7 @@
-"""Which statement failed, and where in it: PostgreSQL's error alone does not say."""
+"""What CloudFormation is told: which statement failed, and where in it, and no more than it takes.
+
+Its answer has 4,096 bytes in all; one that is longer fails the deployment with no word of the reason.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +9,13 @@ from typing import Any
 
 import psycopg
 
+from pgevents import log
 from pgevents.errors import InputError
 
 _SHOWN = 300
-"""Characters of a statement that are shown. CloudFormation cuts an error at about 1,000."""
+"""Characters of a statement that are shown."""
+_ERROR_BYTES = 1_500
+_REST = " … the rest is in the function's log"
 
 
 class NamingCursor(psycopg.Cursor[Any]):
@@ -24,6 +30,25 @@ class NamingCursor(psycopg.Cursor[Any]):
             error.add_note(f"statement: {_around(sent, error.diag.statement_position)}")
             raise
         return self
+
+
+def fitted(text: str, most_bytes: int) -> str:
+    """A text of at most so many bytes, but for the word that there is more."""
+    encoded = text.encode()
+    return text if len(encoded) <= most_bytes else encoded[:most_bytes].decode(errors="ignore") + _REST
+
+
+@contextmanager
+def error_fitted() -> Iterator[None]:
+    """Cuts a long InputError; the whole of it is logged."""
+    try:
+        yield
+    except InputError as error:
+        whole = str(error)
+        if (short := fitted(whole, _ERROR_BYTES)) == whole:
+            raise
+        log.error("refused", error=whole)
+        raise InputError(short) from error
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The trigger_installer Lambda: CloudFormation's create, update and delete become install and uninstall.
 
-Whatever it raises becomes the deployment's error, word for word.
+Whatever it raises becomes the deployment's error, word for word, as far as CloudFormation takes it.
 """
 
 import os
@@ -14,8 +14,11 @@ from pgevents import log
 from pgevents.config import load
 from pgevents.errors import InputError
 from trigger_installer.connect import SecretReader, connect
-from trigger_installer.failures import statement_named
+from trigger_installer.failures import error_fitted, fitted, statement_named
 from trigger_installer.settings import InstallerSettings
+
+_NAMES_BYTES = 600
+"""Of one attribute of the answer."""
 
 
 class Properties(msgspec.Struct, frozen=True, rename="pascal"):
@@ -51,13 +54,15 @@ def answer(
     except msgspec.ValidationError as error:
         raise InputError(f"event is no custom resource's: {error}: {str(event)[:200]}") from error
     properties = asked.resource_properties
-    if asked.request_type == "Delete":
-        changed = _remove(properties, settings, read_secret)
-    else:
-        changed = _install(properties.source, settings, pipeline, read_secret)
+    with error_fitted():
+        if asked.request_type == "Delete":
+            changed = _remove(properties, settings, read_secret)
+        else:
+            changed = _install(properties.source, settings, pipeline, read_secret)
     log.info("triggers", request=asked.request_type, source=properties.source, **changed)
+    data = {word: fitted(names, _NAMES_BYTES) for word, names in changed.items()}
     # Never another identity: CloudFormation would see a replacement and delete what was just installed.
-    return {"PhysicalResourceId": f"pgevents-triggers-{properties.source}", "Data": changed}
+    return {"PhysicalResourceId": f"pgevents-triggers-{properties.source}", "Data": data}
 
 
 def _install(

@@ -205,3 +205,22 @@ def test_a_missing_variable_is_named() -> None:
         InstallerSettings.read({"PGEVENTS_CONNECTIONS": '{"sources": {}}'})
     with pytest.raises(InputError, match="PGEVENTS_CONNECTIONS: .*sources"):
         InstallerSettings.read({"PGEVENTS_CONNECTIONS": "{}"})
+
+
+def test_an_answer_and_a_refusal_about_many_tables_fit_into_what_cloudformation_takes(
+    settings: InstallerSettings, pipeline: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"public.a_table_with_quite_a_long_name_{number}" for number in range(120)]
+    write(pipeline, *names)
+    with pytest.raises(InputError) as refused:
+        answer(event("Create"), settings, pipeline, never)
+    assert names[0] in str(refused.value)
+    assert str(refused.value).endswith("the rest is in the function's log")
+    assert len(str(refused.value).encode()) < 2_000
+    assert names[-1] in capsys.readouterr().out
+    with psycopg.connect(source, autocommit=True) as connection:
+        connection.execute("; ".join(f"create table {name} (id int primary key)" for name in names).encode())
+    made = answer(event("Create"), settings, pipeline, never)
+    assert len(json.dumps(made).encode()) < 3_000
+    assert captured(source) == sorted(names)
+    assert names[-1] in capsys.readouterr().out
