@@ -25,8 +25,6 @@ from infra.warehouse import Warehouse
 from pgevents.config import Pipeline as Description
 from pgevents.settings import Connections
 
-WRITER_CONCURRENCY = 1
-"""Redshift lets one transaction at a time change a table: more writers would only wait for its lock."""
 _RETRIES = 2
 _EVENT_AGE = cdk.Duration.hours(6)
 _DEAD_LETTER_DAYS = 14
@@ -151,7 +149,7 @@ class Pipeline(cdk.Stack):
                 memory=settings.writer_memory,
                 timeout_seconds=settings.writer_timeout_seconds,
                 log_days=settings.log_days,
-                reserved_concurrency=WRITER_CONCURRENCY,
+                reserved_concurrency=self._description.writers(),
                 environment={
                     "PGEVENTS_REDSHIFT": msgspec.json.encode(reach.connection).decode(),
                     "PGEVENTS_BUCKET": self.bucket.bucket_name,

@@ -20,8 +20,9 @@ HOST = "127.0.0.1"
 COPY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pgevents-copy"
 
 TRANSFORM_CONCURRENCY = 4
-WRITER_CONCURRENCY = 1
-"""Redshift lets one transaction at a time change a table: more writers would only wait for its lock."""
+WRITER_CONCURRENCY = 4
+"""Fewer than on AWS, where each batch in flight has a writer: here each is a process of this machine, and an
+event that finds none starts as soon as one is free."""
 
 
 class Packages(msgspec.Struct, frozen=True):

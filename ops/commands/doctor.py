@@ -71,7 +71,8 @@ def _findings(pipeline: Pipeline, environment: Environment | None, state: Path |
         import boto3
 
         names = Names(environment.name)
-        yield from aws_findings(Functions(names.transform, names.writer), environment.region, boto3.client)
+        functions = Functions(names.transform, names.writer)
+        yield from aws_findings(functions, pipeline.writers(), environment.region, boto3.client)
 
 
 def _endpoints(environment: Environment | None, state: Path | None) -> Endpoints | None:

@@ -36,11 +36,15 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """A second of the pipeline: batches, and which share of it each function is busy (1 is all the time)."""
+    """A second of the pipeline: batches, and which share of it each function is busy (1 is all the time).
+
+    `writers` are how many are under way on average, those included that wait for the one before.
+    """
 
     batches: float
     drain_busy: float
     writer_busy: float
+    writers: float
 
     @property
     def is_possible(self) -> bool:
@@ -98,7 +102,16 @@ def flow(load: float, made: Deployment, prices: PriceList) -> Flow:
     writer_busy = batches * (use("writer_seconds") + use("redshift_seconds")) + load * use(
         "writer_event_seconds"
     )
-    return Flow(batches, drain_busy, writer_busy)
+    return Flow(batches, drain_busy, writer_busy, writer_busy + _waiting(writer_busy, use("writer_queue")))
+
+
+def _waiting(busy: float, longest: float) -> float:
+    """How many wait for one that takes equally long for each, when they come at random (M/D/1).
+
+    But drains gather events rather than let more than `longest` batches be under way.
+    """
+    most = (longest - 1) * busy
+    return most if busy >= 1 else min(busy**2 / (2 * (1 - busy)), most)
 
 
 def _bounded(wanted: float, load: float, seconds: float, event_seconds: float, largest: float) -> float:
@@ -143,7 +156,7 @@ def _functions(
     )
     for name, seconds, memory in (
         ("transform", transform, made.transform_memory),
-        ("redshift_writer", through.writer_busy, made.writer_memory),
+        ("redshift_writer", through.writers, made.writer_memory),
     ):
         gb_seconds = seconds * month * memory / _MEGABYTES_A_GB
         yield line(prices, "pipeline", f"Lambda time, {name}", gb_seconds, "lambda_arm_second")

@@ -15,7 +15,6 @@ _TRANSFORM_VARIABLES = ("PGEVENTS_CONNECTIONS", "PGEVENTS_BUCKET", "PGEVENTS_WRI
 _WRITER_VARIABLES = ("PGEVENTS_REDSHIFT", "PGEVENTS_BUCKET")
 _LOG_IN = "log in (aws sso login, or AWS_PROFILE), with the right to read them"
 _DEPLOY = "./pgevents deploy ENV"
-_WRITER_CONCURRENCY = 1
 _COPY_ROLE = "PGEVENTS_COPY_ROLE"
 
 
@@ -26,8 +25,11 @@ class Functions(msgspec.Struct, frozen=True):
     writer: str
 
 
-def aws_findings(functions: Functions, region: str, client: Callable[..., Any]) -> Iterator[Finding]:
-    """Every check that AWS answers. `client` is boto3's function of that name."""
+def aws_findings(
+    functions: Functions, writers: int, region: str, client: Callable[..., Any]
+) -> Iterator[Finding]:
+    """Every check that AWS answers. `writers` is how many writers must be able to run at once, `client`
+    boto3's function of that name."""
     try:
         lambda_ = client("lambda", region_name=region)
         found = _configuration(lambda_, functions.transform)
@@ -35,14 +37,14 @@ def aws_findings(functions: Functions, region: str, client: Callable[..., Any]) 
         if found is not None:
             yield from _asynchronous(lambda_, functions.transform, ("OnFailure",))
             yield from _bucket(client("s3", region_name=region), _variables(found).get("PGEVENTS_BUCKET"))
-        yield from _writer(lambda_, functions.writer)
+        yield from _writer(lambda_, functions.writer, writers)
     except botocore.exceptions.NoCredentialsError:
         yield warning("AWS", "no credentials: the Lambdas and the bucket were not looked at", _LOG_IN)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as failure:
         yield error("AWS", f"did not answer: {failure}", _LOG_IN)
 
 
-def _writer(lambda_: Any, name: str) -> Iterator[Finding]:
+def _writer(lambda_: Any, name: str, writers: int) -> Iterator[Finding]:
     found = _configuration(lambda_, name)
     yield from _function(name, found, _WRITER_VARIABLES)
     if found is None:
@@ -51,12 +53,13 @@ def _writer(lambda_: Any, name: str) -> Iterator[Finding]:
     if not _variables(found).get(_COPY_ROLE):
         yield warning(name, f"lacks {_COPY_ROLE}: large batches go to Redshift without COPY, slowly", _DEPLOY)
     count = lambda_.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
-    if count == _WRITER_CONCURRENCY:
-        yield ok(name, f"runs {count} at a time")
+    if count is None:
+        yield warning(name, "has no reservation: others may use its concurrency up", _DEPLOY)
+    elif count < writers:
+        runs = f"runs {count} at a time where {writers} batches may be in flight"
+        yield warning(name, f"{runs}; Lambda lets the others wait for minutes", _DEPLOY)
     else:
-        runs = "without a limit" if count is None else f"{count} at a time"
-        do = f"reserve a concurrency of {_WRITER_CONCURRENCY}: {_DEPLOY}"
-        yield warning(name, f"runs {runs}: further ones only wait for Redshift's lock", do)
+        yield ok(name, f"runs up to {count} at a time")
 
 
 def _configuration(lambda_: Any, name: str) -> Configuration | None:

@@ -132,14 +132,15 @@ def throttled(arena: Arena, random: Random) -> Generator[None, None, int]:
 
 @kind("several writers at once", SERVICE, (3, 4))
 def several_writers(arena: Arena, random: Random) -> Generator[None, None, int]:
-    """As if the writer's reservation had been forgotten: batches are applied side by side, in any order."""
-    arena.writer.configure(reserved_concurrency=3)
+    """Batches are applied side by side, in any order, some of them twice."""
+    usual = arena.writer.configuration()["reserved_concurrency"]
+    arena.writer.configure(reserved_concurrency=6)
     arena.writer.fault(Fault(kind="duplicate", probability=0.6, seed=random.randrange(1 << 30)))
     arena.writer.fault(Fault(kind="delay", probability=0.5, seconds=0.3, seed=random.randrange(1 << 30)))
     yield
     yield
     yield
-    arena.writer.configure(reserved_concurrency=1)
+    arena.writer.configure(reserved_concurrency=usual)
     return arena.writer.faults_struck()
 
 

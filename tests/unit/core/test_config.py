@@ -462,3 +462,10 @@ def test_declared_columns_have_postgresql_s_own_type_names() -> None:
 def test_sinks_of_a_type_are_found_by_name(file: Path) -> None:
     file.write_text(VALID)
     assert load(file).sinks_of(S3Sink) == {"archive": S3Sink("archive")}
+
+
+@pytest.mark.parametrize(("sources", "in_flight", "writers"), [(1, 1, 1), (2, 16, 32), (50, 16, 100)])
+def test_each_batch_in_flight_has_a_writer_within_reason(sources: int, in_flight: int, writers: int) -> None:
+    named = {f"source_{number}": Source(()) for number in range(sources)}
+    pipeline = Pipeline(named, {}, (), drain=Drain(in_flight=in_flight))
+    assert pipeline.writers() == writers

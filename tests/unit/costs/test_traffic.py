@@ -53,6 +53,12 @@ def test_one_writer_bounds_the_batches(prices: PriceList) -> None:
     assert through.is_possible
 
 
+def test_writers_that_wait_are_paid_for(prices: PriceList) -> None:
+    idle, busy = flow(0.001, MADE, prices), flow(1000, MADE, prices)
+    assert idle.writers == pytest.approx(idle.writer_busy, rel=1e-2)
+    assert busy.writers == pytest.approx(prices.use("writer_queue"), rel=1e-2)
+
+
 def test_beyond_the_writer_the_model_says_so(prices: PriceList) -> None:
     assert not flow(50_000, MADE, prices).is_possible
 

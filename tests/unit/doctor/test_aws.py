@@ -15,6 +15,7 @@ from ops.doctor.aws import Functions, aws_findings
 from ops.doctor.finding import Finding, exit_code, graded, ok, warning
 
 FUNCTIONS = Functions("pgevents-prod-transform", "pgevents-prod-redshift-writer")
+WRITERS = 32
 BUCKET = "the-bucket"
 QUEUE, TRANSFORM = "arn:aws:sqs:eu-west-1:1:dead", "arn:aws:lambda:eu-west-1:1:function:transform"
 
@@ -52,7 +53,9 @@ class SmallAws:
                 "DestinationConfig": failure
             },
             f"/2019-09-25/functions/{FUNCTIONS.writer}/event-invoke-config": {"DestinationConfig": after},
-            f"/2019-09-30/functions/{FUNCTIONS.writer}/concurrency": {"ReservedConcurrentExecutions": 1},
+            f"/2019-09-30/functions/{FUNCTIONS.writer}/concurrency": {
+                "ReservedConcurrentExecutions": WRITERS
+            },
             f"/{BUCKET}": "",
             f"/{BUCKET}?publicAccessBlock": PUBLIC.format("true"),
         }
@@ -68,7 +71,7 @@ class SmallAws:
             aws_secret_access_key="local",
             config=Config(retries={"total_max_attempts": 1}),
         )
-        return [*aws_findings(FUNCTIONS, "eu-west-1", client)]
+        return [*aws_findings(FUNCTIONS, WRITERS, "eu-west-1", client)]
 
     def ills(self) -> list[str]:
         found = self.findings()
@@ -125,7 +128,7 @@ def test_a_deployment_that_is_well_has_no_ills(aws: SmallAws) -> None:
         "is there, and closed to the public",
         "is ready: python3.14, 1024 MB, 300 s",
         "has its destinations OnSuccess and OnFailure",
-        "runs 1 at a time",
+        "runs up to 32 at a time",
     ]
     assert aws.ills() == []
 
@@ -171,10 +174,19 @@ def test_destinations_that_are_missing_are_errors(aws: SmallAws) -> None:
     ]
 
 
-def test_a_writer_without_a_limit_is_a_warning(aws: SmallAws) -> None:
-    aws.answers[f"/2019-09-30/functions/{FUNCTIONS.writer}/concurrency"] = {}
-    [ill] = aws.ills()
-    assert ill.startswith(f"warning {FUNCTIONS.writer}: runs without a limit: ")
+@pytest.mark.parametrize(
+    ("reserved", "told"),
+    [
+        ({}, "has no reservation: others may use its concurrency up"),
+        (
+            {"ReservedConcurrentExecutions": WRITERS - 1},
+            "runs 31 at a time where 32 batches may be in flight; Lambda lets the others wait for minutes",
+        ),
+    ],
+)
+def test_too_few_writers_are_a_warning(aws: SmallAws, reserved: dict[str, int], told: str) -> None:
+    aws.answers[f"/2019-09-30/functions/{FUNCTIONS.writer}/concurrency"] = reserved
+    assert aws.ills() == [f"warning {FUNCTIONS.writer}: {told}"]
 
 
 def test_a_bucket_that_is_gone_or_open_is_an_error(aws: SmallAws) -> None:
@@ -193,7 +205,7 @@ def test_without_credentials_one_line_says_what_was_not_looked_at(monkeypatch: p
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nowhere")
     # boto3's default session may hold the credentials that an earlier test has had.
-    [found] = aws_findings(FUNCTIONS, "eu-west-1", boto3.session.Session().client)
+    [found] = aws_findings(FUNCTIONS, WRITERS, "eu-west-1", boto3.session.Session().client)
     assert (found.level, found.where) == ("warning", "AWS")
     assert found.what == "no credentials: the Lambdas and the bucket were not looked at"
 
@@ -206,7 +218,7 @@ def test_an_aws_that_does_not_answer_is_an_error() -> None:
         aws_secret_access_key="local",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    [found] = aws_findings(FUNCTIONS, "eu-west-1", client)
+    [found] = aws_findings(FUNCTIONS, WRITERS, "eu-west-1", client)
     assert found.level == "error"
     assert found.what.startswith("did not answer: ")
 

@@ -78,8 +78,9 @@ def test_the_transform_goes_through_the_proxies_and_the_installer_to_the_instanc
     assert "EndpointAddress" in json.dumps(function(templates, "trigger-installer")["Environment"])
 
 
-def test_one_writer_at_a_time(templates: Templates) -> None:
-    assert function(templates, "redshift-writer")["ReservedConcurrentExecutions"] == 1
+def test_each_batch_in_flight_has_a_writer(templates: Templates) -> None:
+    """16 batches of each of two sources; with fewer, Lambda would let events wait for minutes."""
+    assert function(templates, "redshift-writer")["ReservedConcurrentExecutions"] == 32
 
 
 def test_the_writer_knows_a_new_form_of_batches_before_the_transform_sends_it(templates: Templates) -> None:

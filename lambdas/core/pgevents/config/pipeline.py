@@ -130,6 +130,7 @@ class Policies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 BATCH_BYTES = 8 * 1024 * 1024
+MOST_WRITERS = 100
 
 
 class Drain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +156,14 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def routed_tables(self) -> frozenset[str]:
         """Every `database.schema.table` that a route names."""
         return frozenset(route.table for route in self.routes)
+
+    def writers(self) -> int:
+        """How many redshift_writers must be able to run at once: one for each batch in flight, within reason.
+
+        They take turns by a lock in Redshift, and all but one wait. But Lambda makes an event that finds no
+        writer wait for seconds, then for minutes.
+        """
+        return min(self.drain.in_flight * len(self.sources), MOST_WRITERS)
 
     def sinks_of(self, kind: type[Sink]) -> dict[str, Sink]:
         """The sinks of one type by name."""
