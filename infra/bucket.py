@@ -7,6 +7,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.acknowledgements import acknowledge
+from infra.removal import without_snapshot
 from infra.settings import Storage
 from pgevents.config import Pipeline, S3Sink
 
@@ -35,7 +36,7 @@ def pipeline_bucket(scope: Construct, storage: Storage, pipeline: Pipeline) -> s
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         enforce_ssl=True,
         versioned=True,
-        removal_policy=cdk.RemovalPolicy.DESTROY if storage.keep == "destroy" else cdk.RemovalPolicy.RETAIN,
+        removal_policy=without_snapshot(storage.keep),
         lifecycle_rules=[
             _forwarded(storage),
             _staged(),

@@ -15,7 +15,8 @@ from infra.acknowledgements import acknowledge
 from infra.names import Names, construct_id, function_arn
 from infra.network import Network, SecurityGroups
 from infra.outputs import output
-from infra.settings import Environment, ExistingDatabase, Keep, NewDatabases
+from infra.removal import POLICIES
+from infra.settings import Environment, ExistingDatabase, NewDatabases
 from pgevents.config import Pipeline, PostgresSink
 from pgevents.settings import Connection
 
@@ -23,12 +24,6 @@ _ENGINE = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.
 _PORT = 5432
 # A drain that was cut off must not keep its lock behind the proxy: its half-open connection goes after this.
 _IDLE_CLIENT = cdk.Duration.minutes(2)
-
-POLICIES: dict[Keep, cdk.RemovalPolicy] = {
-    "retain": cdk.RemovalPolicy.RETAIN,
-    "snapshot": cdk.RemovalPolicy.SNAPSHOT,
-    "destroy": cdk.RemovalPolicy.DESTROY,
-}
 
 
 @dataclass(frozen=True)

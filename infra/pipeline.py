@@ -20,6 +20,7 @@ from infra.names import Names, construct_id, function_arn
 from infra.network import Network
 from infra.outputs import output
 from infra.packages import Packages
+from infra.removal import without_snapshot
 from infra.settings import Environment
 from infra.warehouse import Warehouse
 from pgevents.config import Pipeline as Description
@@ -87,9 +88,7 @@ class Pipeline(cdk.Stack):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=cdk.Duration.days(_DEAD_LETTER_DAYS),
-            removal_policy=cdk.RemovalPolicy.RETAIN
-            if self._environment.storage.keep != "destroy"
-            else cdk.RemovalPolicy.DESTROY,
+            removal_policy=without_snapshot(self._environment.storage.keep),
         )
         acknowledge(queue, {"SQS3": "It is the queue for dead letters itself."})
         return queue

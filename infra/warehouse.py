@@ -11,10 +11,10 @@ from aws_cdk import aws_secretsmanager as secrets
 from constructs import Construct
 
 from infra.acknowledgements import acknowledge
-from infra.databases import POLICIES
 from infra.names import Names
 from infra.network import Network
 from infra.outputs import output
+from infra.removal import KEPT, POLICIES
 from infra.settings import (
     Environment,
     ExistingWarehouse,
@@ -61,7 +61,13 @@ class Warehouse(cdk.Stack):
         output(self, "WarehouseSecret", self.reach.secret_arn)
 
     def _copy_role(self, service: str) -> iam.Role:
-        """What it may read is granted where the bucket is."""
+        """What it may read is granted where the bucket is.
+
+        Redshift of either kind says for which account it takes the role on:
+        https://docs.aws.amazon.com/redshift/latest/mgmt/cross-service-confused-deputy-prevention.html
+        """
+        # Not aws:SourceArn, which that page has too: where others tried, Redshift Serverless did not get the
+        # role with any form of its workgroup's ARN, and did with the account alone.
         return iam.Role(
             self,
             "CopyRole",
@@ -87,13 +93,11 @@ class Warehouse(cdk.Stack):
             iam_roles=[self.copy_role.role_arn],
             default_iam_role_arn=self.copy_role.role_arn,
             log_exports=["userlog", "connectionlog", "useractivitylog"],
-            final_snapshot_name=None if settings.keep == "destroy" else f"{self._names.warehouse}-final",
+            final_snapshot_name=None if settings.keep == "destroy" else self._final_snapshot(),
             final_snapshot_retention_period=None if settings.keep == "destroy" else _AUDIT_DAYS,
         )
         # CloudFormation knows no snapshot policy for a namespace: it takes the final one named above itself.
-        namespace.apply_removal_policy(
-            cdk.RemovalPolicy.RETAIN if settings.keep == "retain" else cdk.RemovalPolicy.DESTROY
-        )
+        namespace.apply_removal_policy(KEPT if settings.keep == "retain" else cdk.RemovalPolicy.DESTROY)
         workgroup = serverless.CfnWorkgroup(
             self,
             "Workgroup",
@@ -116,6 +120,14 @@ class Warehouse(cdk.Stack):
         return _reach(
             workgroup.attr_workgroup_endpoint_address, _PORT, DATABASE, self._names.admin, secret.secret_arn
         )
+
+    def _final_snapshot(self) -> str:
+        """A name of this stack's own, by the id that CloudFormation gave it when it was made.
+
+        A snapshot outlives its namespace, and the next stack of this name could take none by the same.
+        """
+        made = cdk.Fn.select(2, cdk.Fn.split("/", self.stack_id))
+        return f"{self._names.warehouse}-final-{made}"
 
     def _secret(self) -> secrets.Secret:
         """CloudFormation cannot name the secret that a namespace would make itself, so it gets one."""
@@ -199,8 +211,11 @@ class Warehouse(cdk.Stack):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=KEPT,
             lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(_AUDIT_DAYS))],
         )
+        # Either key may say on whose behalf the logs come:
+        # https://docs.aws.amazon.com/redshift/latest/mgmt/db-auditing.html
         redshift_service = iam.ServicePrincipal(
             "redshift.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.account}}
         )

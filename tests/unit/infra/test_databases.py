@@ -49,9 +49,13 @@ def test_tls_is_forced_and_the_doorbell_finds_its_endpoint(templates: Templates)
 def test_what_becomes_of_an_instance_is_the_environments_choice(
     templates: Templates, settings: Environment
 ) -> None:
-    policy = {"retain": "Retain", "snapshot": "Snapshot", "destroy": "Delete"}[settings.databases.keep]
+    policies = {
+        "retain": ("RetainExceptOnCreate", "Retain"),
+        "snapshot": ("Snapshot", "Snapshot"),
+        "destroy": ("Delete", "Delete"),
+    }[settings.databases.keep]
     for resource in templates.resources("AWS::RDS::DBInstance").values():
-        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == (policy, policy)
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == policies
 
 
 def test_a_proxy_asks_for_tls_and_iam_and_drops_clients_that_say_nothing(templates: Templates) -> None:

@@ -41,6 +41,29 @@ def test_the_logical_ids_of_what_holds_state_never_change(templates: Templates) 
     assert found == STATEFUL | WAREHOUSES[templates.name]
 
 
+def test_what_a_failed_first_deployment_made_never_stops_the_next_one(templates: Templates) -> None:
+    """Kept on every rollback, it would be there under the name that the next one wants to give it."""
+    for stack, id, resource in templates:
+        assert resource.get("DeletionPolicy") != "Retain", f"{stack}/{id}"
+
+
+def test_what_holds_state_is_kept_or_goes_into_a_snapshot_unless_the_environment_is_one_to_throw_away(
+    templates: Templates,
+) -> None:
+    kinds = KINDS - {"AWS::EC2::VPC", "AWS::RedshiftServerless::Workgroup", "AWS::SecretsManager::Secret"}
+    found = {
+        f"{stack}/{id}": resource.get("DeletionPolicy")
+        for stack, id, resource in templates
+        if resource["Type"] in kinds and resource["Type"] != "AWS::RedshiftServerless::Namespace"
+    }
+    lasting = {
+        "dev": {"Delete"},
+        "stage": {"RetainExceptOnCreate", "Snapshot"},
+        "prod": {"RetainExceptOnCreate"},
+    }
+    assert set(found.values()) == lasting[templates.name], found
+
+
 def statements(templates: Templates) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every statement that gives a role something, with where it stands."""
     for stack, id, resource in templates:

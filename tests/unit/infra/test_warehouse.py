@@ -31,6 +31,28 @@ def test_a_serverless_one_is_private_and_takes_its_password_from_a_secret(
     assert "{{resolve:secretsmanager:" in json.dumps(namespace["AdminUserPassword"])
 
 
+def test_the_final_snapshot_has_a_name_of_its_stacks_own(templates: Templates, settings: Environment) -> None:
+    if not isinstance(settings.warehouse, ServerlessWarehouse):
+        return
+    [namespace] = templates.properties("AWS::RedshiftServerless::Namespace")
+    if settings.warehouse.keep == "destroy":
+        assert "FinalSnapshotName" not in namespace
+        return
+    name = json.dumps(namespace["FinalSnapshotName"])
+    assert f"pgevents-{templates.name}-final-" in name
+    assert '"AWS::StackId"' in name
+
+
+def test_redshift_takes_its_role_on_for_this_account_alone(templates: Templates) -> None:
+    [role] = [
+        resource["Properties"]
+        for id, resource in templates.resources("AWS::IAM::Role", "warehouse").items()
+        if "CopyRole" in id
+    ]
+    for trust in role["AssumeRolePolicyDocument"]["Statement"]:
+        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
 def test_a_provisioned_one_is_private_encrypted_and_keeps_its_password_itself(
     templates: Templates, settings: Environment
 ) -> None:
