@@ -7,21 +7,24 @@ from typing import cast
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secrets
 from constructs import Construct
 
 from infra.acknowledgements import acknowledge
+from infra.functions import RETENTION
 from infra.names import Names, construct_id, function_arn
 from infra.network import Network, SecurityGroups
 from infra.outputs import output
-from infra.removal import POLICIES
+from infra.removal import KEPT, POLICIES
 from infra.settings import Environment, ExistingDatabase, NewDatabases
 from pgevents.config import Pipeline, PostgresSink
 from pgevents.settings import Connection
 
 _ENGINE = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18_3)
 _PORT = 5432
+_LOG = "postgresql"
 # A drain that was cut off must not keep its lock behind the proxy: its half-open connection goes after this.
 _IDLE_CLIENT = cdk.Duration.minutes(2)
 
@@ -175,11 +178,18 @@ class PostgresDatabase(Construct):
             deletion_protection=settings.keep != "destroy",
             removal_policy=POLICIES[settings.keep],
             auto_minor_version_upgrade=True,
-            cloudwatch_logs_exports=["postgresql"],
+            cloudwatch_logs_exports=[_LOG],
             parameter_group=self._parameters(),
         )
+        kept = KEPT if settings.keep == "retain" else cdk.RemovalPolicy.DESTROY
+        log = f"/aws/rds/instance/{self._names.database(name)}/{_LOG}"
+        instance.node.add_dependency(self._logs("InstanceLogs", log, settings.log_days, kept))
         acknowledge(instance, _instance_reasons(settings))
         return instance
+
+    def _logs(self, id: str, name: str, days: int, policy: cdk.RemovalPolicy) -> logs.LogGroup:
+        """Made before who writes into it, who else would make it himself and keep everything for ever."""
+        return logs.LogGroup(self, id, log_group_name=name, retention=RETENTION[days], removal_policy=policy)
 
     def _parameters(self) -> rds.ParameterGroup:
         return rds.ParameterGroup(
@@ -195,7 +205,7 @@ class PostgresDatabase(Construct):
         )
 
     def _proxy(self, name: str, shared: Shared) -> rds.DatabaseProxy:
-        return rds.DatabaseProxy(
+        proxy = rds.DatabaseProxy(
             self,
             "Proxy",
             proxy_target=rds.ProxyTarget.from_instance(self.instance),
@@ -209,6 +219,11 @@ class PostgresDatabase(Construct):
             idle_client_timeout=_IDLE_CLIENT,
             max_connections_percent=shared.settings.proxy_connections_percent,
         )
+        log = f"/aws/rds/proxy/{self._names.database(name)}"
+        proxy.node.add_dependency(
+            self._logs("ProxyLogs", log, shared.settings.log_days, cdk.RemovalPolicy.DESTROY)
+        )
+        return proxy
 
     def _proxy_resource_id(self) -> str:
         """The `prx-...` that IAM knows the proxy by, as an output: only this stack can take the ARN apart."""

@@ -25,7 +25,7 @@ NETWORK_ACTIONS = [
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 ]
-_RETENTION = {
+RETENTION = {
     days: logs.RetentionDays[name]
     for days, name in {
         1: "ONE_DAY",
@@ -37,6 +37,7 @@ _RETENTION = {
         365: "ONE_YEAR",
     }.items()
 }
+"""How long a log may be kept, by the number of days."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class PipelineFunction(Construct):
             self,
             "Logs",
             log_group_name=f"/aws/lambda/{shape.name}",
-            retention=_RETENTION[shape.log_days],
+            retention=RETENTION[shape.log_days],
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         self.role = self._role()

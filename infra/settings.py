@@ -76,7 +76,10 @@ class ExistingNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class NewDatabases:
-    """The size and the safety of every RDS instance that this environment creates."""
+    """The size and the safety of every RDS instance that this environment creates.
+
+    `log_days` is for how long the logs of the instances and of their proxies are kept.
+    """
 
     instance_type: str
     storage_gib: int
@@ -85,6 +88,7 @@ class NewDatabases:
     backup_days: int
     keep: Keep
     proxy_connections_percent: int = 50
+    log_days: int = 30
 
 
 @dataclass(frozen=True, kw_only=True)

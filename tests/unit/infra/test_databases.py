@@ -58,6 +58,28 @@ def test_what_becomes_of_an_instance_is_the_environments_choice(
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == policies
 
 
+def test_the_logs_of_instances_and_proxies_are_made_before_them_and_expire(
+    templates: Templates, settings: Environment
+) -> None:
+    groups = {
+        group["Properties"]["LogGroupName"]: (id.split("/")[1], group)
+        for id, group in templates.resources("AWS::Logs::LogGroup", "databases").items()
+    }
+    written = {
+        f"/aws/rds/instance/{instance['Properties']['DBInstanceIdentifier']}/postgresql": instance
+        for instance in templates.resources("AWS::RDS::DBInstance").values()
+    } | {
+        f"/aws/rds/proxy/{proxy['Properties']['DBProxyName']}": proxy
+        for proxy in templates.resources("AWS::RDS::DBProxy").values()
+    }
+    assert set(groups) == set(written)
+    for name, (id, group) in groups.items():
+        assert group["Properties"]["RetentionInDays"] == settings.databases.log_days
+        assert id in written[name]["DependsOn"]
+        lives_on = settings.databases.keep == "retain" and "/instance/" in name
+        assert group["DeletionPolicy"] == ("RetainExceptOnCreate" if lives_on else "Delete")
+
+
 def test_a_proxy_asks_for_tls_and_iam_and_drops_clients_that_say_nothing(templates: Templates) -> None:
     for proxy in templates.properties("AWS::RDS::DBProxy"):
         assert proxy["RequireTLS"] is True
