@@ -1,5 +1,5 @@
-"""The triggers in the sources, as a custom resource: installed and upgraded when their SQL or pipeline.toml
-changes."""
+"""The triggers in the sources, as a custom resource: installed and upgraded when their SQL, pipeline.toml or
+the databases' major version changes."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ from infra.databases import Database
 from infra.functions import PipelineFunction, Place, Shape
 from infra.names import Names, construct_id
 from infra.packages import Packages
-from infra.settings import Environment
+from infra.settings import Capture, Environment
 from pgevents.config import Pipeline, Source
 from pgevents.settings import Connections
 
@@ -60,10 +60,18 @@ class Triggers(Construct):
         )
         provider = self._provider()
         for name, source in pipeline.sources.items():
-            self._install(name, source, provider, packages, environment)
+            self._install(
+                name, source, databases[name].major_version, provider, packages, environment.capture
+            )
 
     def _install(
-        self, name: str, source: Source, provider: cr.Provider, packages: Packages, environment: Environment
+        self,
+        name: str,
+        source: Source,
+        postgres: str,
+        provider: cr.Provider,
+        packages: Packages,
+        capture: Capture,
     ) -> None:
         cdk.CustomResource(
             self,
@@ -72,10 +80,12 @@ class Triggers(Construct):
             service_token=provider.service_token,
             properties={
                 "Source": name,
-                "RemoveOnDelete": str(environment.capture.remove_on_delete).lower(),
-                # Only these make CloudFormation call again: the SQL, and what the file says of this source.
+                "RemoveOnDelete": str(capture.remove_on_delete).lower(),
+                # Only these make CloudFormation call again: the SQL, what the file says of this source, and
+                # PostgreSQL's major version, since event triggers have to go before RDS upgrades to another.
                 "Sql": packages.sql,
                 "Captured": hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:16],
+                "PostgresVersion": postgres,
             },
         )
 

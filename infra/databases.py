@@ -18,11 +18,10 @@ from infra.names import Names, construct_id, function_arn
 from infra.network import Network, SecurityGroups
 from infra.outputs import output
 from infra.removal import KEPT, POLICIES
-from infra.settings import Environment, ExistingDatabase, NewDatabases
+from infra.settings import Environment, ExistingDatabase, NewDatabases, major_part
 from pgevents.config import Pipeline, PostgresSink
 from pgevents.settings import Connection
 
-_ENGINE = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18_3)
 _PORT = 5432
 _LOG = "postgresql"
 # A drain that was cut off must not keep its lock behind the proxy: its half-open connection goes after this.
@@ -31,11 +30,15 @@ _IDLE_CLIENT = cdk.Duration.minutes(2)
 
 @dataclass(frozen=True)
 class Database:
-    """How a database is reached: directly by the installer, through its proxy by the transform Lambda."""
+    """How a database is reached: directly by the installer, through its proxy by the transform Lambda.
+
+    `major_version` is PostgreSQL's, or nothing where an existing database does not say it.
+    """
 
     direct: Connection
     proxied: Connection
     proxy_resource_id: str
+    major_version: str
     instance_id: str | None = None
 
 
@@ -123,6 +126,7 @@ class PostgresDatabase(Construct):
             ),
             proxied=Connection(self.proxy.endpoint, _PORT, name, names.admin, iam=True, sslmode="require"),
             proxy_resource_id=self._proxy_resource_id(),
+            major_version=major_part(shared.settings.version),
             instance_id=self.instance.instance_identifier,
         )
         output(self, f"{id}Endpoint", self.instance.db_instance_endpoint_address)
@@ -151,11 +155,11 @@ class PostgresDatabase(Construct):
         ]
 
     def _instance(self, name: str, shared: Shared) -> rds.DatabaseInstance:
-        settings = shared.settings
+        settings, engine = shared.settings, _engine(shared.settings.version)
         instance = rds.DatabaseInstance(
             self,
             "Instance",
-            engine=_ENGINE,
+            engine=engine,
             instance_identifier=self._names.database(name),
             database_name=name,
             instance_type=ec2.InstanceType(settings.instance_type),
@@ -178,8 +182,9 @@ class PostgresDatabase(Construct):
             deletion_protection=settings.keep != "destroy",
             removal_policy=POLICIES[settings.keep],
             auto_minor_version_upgrade=True,
+            allow_major_version_upgrade=True,  # when the environment says another one, and never else
             cloudwatch_logs_exports=[_LOG],
-            parameter_group=self._parameters(),
+            parameter_group=self._parameters(engine),
         )
         kept = KEPT if settings.keep == "retain" else cdk.RemovalPolicy.DESTROY
         log = f"/aws/rds/instance/{self._names.database(name)}/{_LOG}"
@@ -191,11 +196,11 @@ class PostgresDatabase(Construct):
         """Made before who writes into it, who else would make it himself and keep everything for ever."""
         return logs.LogGroup(self, id, log_group_name=name, retention=RETENTION[days], removal_policy=policy)
 
-    def _parameters(self) -> rds.ParameterGroup:
+    def _parameters(self, engine: rds.IInstanceEngine) -> rds.ParameterGroup:
         return rds.ParameterGroup(
             self,
             "Parameters",
-            engine=_ENGINE,
+            engine=engine,
             description="pgevents: TLS only, and the doorbell through an endpoint",
             parameters={
                 "rds.force_ssl": "1",
@@ -234,6 +239,12 @@ class PostgresDatabase(Construct):
         return cdk.Fn.get_stack_output(stack.stack_name, stack.get_logical_id(output))
 
 
+def _engine(version: str) -> rds.IInstanceEngine:
+    return rds.DatabaseInstanceEngine.postgres(
+        version=rds.PostgresEngineVersion.of(version, major_part(version))
+    )
+
+
 def _managed_secret(instance: rds.DatabaseInstance) -> secrets.ISecret:
     """The secret that RDS itself makes and rotates."""
     if instance.secret is None:
@@ -266,4 +277,5 @@ def _existing(there: ExistingDatabase) -> Database:
             there.proxy_host, there.port, there.database, there.user, iam=True, sslmode=there.sslmode
         ),
         proxy_resource_id=there.proxy_resource_id,
+        major_version=major_part(there.version),
     )

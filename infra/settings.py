@@ -4,6 +4,7 @@ Lengths of time are in days, storage in GiB, unless the name says otherwise.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -78,7 +79,8 @@ class ExistingNetwork:
 class NewDatabases:
     """The size and the safety of every RDS instance that this environment creates.
 
-    `log_days` is for how long the logs of the instances and of their proxies are kept.
+    `version` is one that RDS has; docs/how-to/upgrade-and-roll-back.md says what to do before its major part
+    changes. `log_days` is for how long the logs of the instances and of their proxies are kept.
     """
 
     instance_type: str
@@ -87,8 +89,13 @@ class NewDatabases:
     multi_az: bool
     backup_days: int
     keep: Keep
+    version: str = "18.3"
     proxy_connections_percent: int = 50
     log_days: int = 30
+
+    def __post_init__(self) -> None:
+        """Raises InputError."""
+        _check_version(self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +104,7 @@ class ExistingDatabase:
 
     `secret_arn` holds username and password of the role that owns the captured tables; `proxy_resource_id` is
     the `prx-...` of the proxy's ARN, `sslmode` one of libpq's. docs/how-to/deploy.md says what must be true
-    of both.
+    of both. A `version` with another major part than before has capture installed again.
     """
 
     host: str
@@ -108,6 +115,12 @@ class ExistingDatabase:
     proxy_host: str
     proxy_resource_id: str
     sslmode: str = "require"
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises InputError."""
+        if self.version:
+            _check_version(self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +242,16 @@ class Environment:
     def _kept(self) -> tuple[Keep, ...]:
         warehouse = () if isinstance(self.warehouse, ExistingWarehouse) else (self.warehouse.keep,)
         return (self.databases.keep, self.storage.keep, *warehouse)
+
+
+def major_part(version: str) -> str:
+    """Of a version of PostgreSQL: `18` of `18.3`."""
+    return version.partition(".")[0]
+
+
+def _check_version(version: str) -> None:
+    if not re.fullmatch(r"[1-9][0-9](\.[0-9]+)?", version):
+        raise InputError(f"databases: version {version!r} is none of PostgreSQL's; expected one like 18.3")
 
 
 def is_ipv6(text: str) -> bool:

@@ -7,10 +7,15 @@ import psycopg
 from db_triggers.installer import Wake
 from ops.doctor.finding import Finding, Limits, error, graded, ok, warning
 from ops.doctor.server import doorbell_call, server_findings
-from ops.plan.captures import capture_differences
+from ops.plan.captures import capture_differences, event_triggers_to_add, missing_event_triggers
 from ops.status import ledger
 from pgevents.config import Pipeline, Source
 from pgevents.errors import InputError
+
+_INSTALL_AGAIN = (
+    "./pgevents up installs them on this machine; on AWS let the installer run again, as "
+    "docs/how-to/upgrade-and-roll-back.md says under a new major version"
+)
 
 
 def source_findings(
@@ -24,6 +29,7 @@ def source_findings(
             name, "capture is not installed", "./pgevents deploy ENV, or ./pgevents up on this machine"
         )
         return
+    yield _event_triggers(connection, name)
     yield from _in_step(connection, name, source, pipeline)
     yield from _ended(connection, name, source)
     yield from _keys(connection, name)
@@ -31,11 +37,20 @@ def source_findings(
     yield from _flow(connection, name, limits)
 
 
+def _event_triggers(connection: psycopg.Connection, name: str) -> Finding:
+    """They have to go before RDS upgrades to another major version, and are easily forgotten after it."""
+    if missing := missing_event_triggers(connection):
+        what = f"does not follow changes of its tables: event triggers {', '.join(missing)} are gone or off"
+        return error(name, what, _INSTALL_AGAIN)
+    return ok(name, "follows changes of its tables: its event triggers are there")
+
+
 def _in_step(
     connection: psycopg.Connection, name: str, source: Source, pipeline: Pipeline
 ) -> Iterator[Finding]:
     found = capture_differences(connection, name, source, None, pipeline.routes)
-    differences = [each for each in found if each.action != "blocked"]
+    said = event_triggers_to_add(name, missing_event_triggers(connection))
+    differences = [each for each in found if each.action != "blocked" and each != said]
     for each in differences:
         what = f"not as pipeline.toml has it: {each.action} {each.what}"
         yield warning(each.where, what, "./pgevents plan ENV shows it, deploy (or up) does it")

@@ -46,7 +46,8 @@ def capture_differences(
             return [*found, *_everything(connection, name, source)]
         found += _schema(connection, name)
         found += _settings(connection, name, source, wake)
-        found += _event_triggers(connection, name)
+        if missing := missing_event_triggers(connection):
+            found.append(event_triggers_to_add(name, missing))
         return [*found, *_tables(connection, name, source)]
 
 
@@ -128,10 +129,15 @@ def _settings(
             yield Difference("change", name, f"setting {setting}: {now or 'none'} becomes {value}")
 
 
-def _event_triggers(connection: psycopg.Connection, name: str) -> Iterator[Difference]:
+def missing_event_triggers(connection: psycopg.Connection) -> list[str]:
+    """Those by which capture follows changes of its tables that are not there, or do not always fire."""
     rows = connection.execute("select evtname from pg_event_trigger where evtenabled = 'A'").fetchall()
-    if missing := sorted(set(_EVENT_TRIGGERS) - {row[0] for row in rows}):
-        yield Difference("add", name, f"event triggers {', '.join(missing)}, which fire always")
+    return sorted(set(_EVENT_TRIGGERS) - {row[0] for row in rows})
+
+
+def event_triggers_to_add(name: str, missing: Sequence[str]) -> Difference:
+    """What an installation in the source `name` would do about them."""
+    return Difference("add", name, f"event triggers {', '.join(missing)}, which fire always")
 
 
 def _tables(connection: psycopg.Connection, name: str, source: Source) -> Iterator[Difference]:

@@ -7,11 +7,12 @@ import msgspec
 import psycopg
 import pytest
 
+from db_triggers.installer import install
 from local import aws_extensions
 from ops.doctor.finding import Limits, exit_code
 from ops.doctor.server import server_findings
 from pgevents.config import Pipeline, PostgresSink, Route, Source, Table
-from tests.integration.doctor.conftest import NAME, PIPELINE, Patient
+from tests.integration.doctor.conftest import NAME, PIPELINE, WAKE, Patient
 
 FUNCTION = "pgevents-transform"
 
@@ -95,11 +96,21 @@ def test_capture_that_is_not_as_the_file_has_it_is_a_warning(patient: Patient) -
     ]
 
 
-def test_event_triggers_that_are_off_are_a_warning(patient: Patient) -> None:
+def test_event_triggers_that_are_off_or_gone_are_an_error_that_says_how_they_come_back(
+    patient: Patient,
+) -> None:
+    """As after a major version of RDS, which wants them to be dropped before."""
     patient.run("alter event trigger pgevents_follow_ddl disable")
     assert patient.ills() == [
-        "warning shop: not as pipeline.toml has it: add event triggers pgevents_follow_ddl, which fire always"
+        "error shop: does not follow changes of its tables: event triggers pgevents_follow_ddl are gone or off"
     ]
+    patient.run("drop event trigger pgevents_follow_ddl; drop event trigger pgevents_follow_drop")
+    [lost] = [each for each in patient.findings() if each.level != "ok"]
+    assert lost.level == "error"
+    assert "pgevents_follow_ddl, pgevents_follow_drop" in lost.what
+    assert "./pgevents up" in lost.do
+    install(patient.connection, NAME, PIPELINE.sources[NAME], WAKE, PIPELINE.routes)
+    assert patient.ills() == []
 
 
 def test_capture_that_has_ended_is_an_error_with_its_reason(patient: Patient) -> None:

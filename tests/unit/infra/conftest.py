@@ -21,11 +21,13 @@ Resource = dict[str, Any]
 
 @dataclass(frozen=True)
 class Templates:
-    """The templates of one environment by the names of its stacks, and the files that they are in."""
+    """The templates of one environment by the names of its stacks, the files that they are in, and the stacks
+    that are deployed before each."""
 
     name: str
     stacks: dict[str, dict[str, Any]]
     files: list[Path]
+    needs: dict[str, set[str]]
 
     def resources(self, kind: str, stack: str | None = None) -> dict[str, Resource]:
         """The resources of a type, by their logical ids."""
@@ -62,13 +64,17 @@ def synthesized(folder: Path, *environments: Any, pipeline: Path | None = None) 
 
 def read(folder: Path, name: str) -> Templates:
     manifest = json.loads((folder / "manifest.json").read_text())["artifacts"]
-    stacks = {
-        artifact["displayName"].split("/")[1].split(" ")[0]: folder / artifact["properties"]["templateFile"]
-        for artifact in manifest.values()
-        if artifact["type"] == "aws:cloudformation:stack"
-    }
+    made = {id: each for id, each in manifest.items() if each["type"] == "aws:cloudformation:stack"}
+    names = {id: each["displayName"].split("/")[1].split(" ")[0] for id, each in made.items()}
+    files = {names[id]: folder / each["properties"]["templateFile"] for id, each in made.items()}
     return Templates(
-        name, {stack: json.loads(file.read_text()) for stack, file in stacks.items()}, [*stacks.values()]
+        name,
+        {stack: json.loads(file.read_text()) for stack, file in files.items()},
+        [*files.values()],
+        {
+            names[id]: {names[before] for before in each.get("dependencies", []) if before in names}
+            for id, each in made.items()
+        },
     )
 
 

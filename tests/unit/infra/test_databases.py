@@ -1,12 +1,15 @@
 """The databases: an instance and a proxy each, and a doorbell that may ring one function."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 from aws_cdk.assertions import Match, Template
 
+from infra.environments import STAGE
 from infra.settings import Environment
 from pgevents.config import load
-from tests.unit.infra.conftest import Templates, command_line
+from tests.unit.infra.conftest import Templates, command_line, synthesized
 
 PIPELINE = load(command_line.PROJECT / "pipeline.toml")
 
@@ -78,6 +81,17 @@ def test_the_logs_of_instances_and_proxies_are_made_before_them_and_expire(
         assert id in written[name]["DependsOn"]
         lives_on = settings.databases.keep == "retain" and "/instance/" in name
         assert group["DeletionPolicy"] == ("RetainExceptOnCreate" if lives_on else "Delete")
+
+
+def test_another_version_upgrades_the_instance_with_its_parameters(tmp_path: Path) -> None:
+    databases = replace(STAGE.databases, version="19.1")
+    made = synthesized(tmp_path, replace(STAGE, databases=databases))["stage"]
+    for instance in made.properties("AWS::RDS::DBInstance"):
+        assert instance["EngineVersion"] == "19.1"
+        assert instance["AllowMajorVersionUpgrade"] is True
+    assert {group["Family"] for group in made.properties("AWS::RDS::DBParameterGroup")} == {"postgres19"}
+    for triggers in made.properties("Custom::PgEventsTriggers"):
+        assert triggers["PostgresVersion"] == "19"
 
 
 def test_a_proxy_asks_for_tls_and_iam_and_drops_clients_that_say_nothing(templates: Templates) -> None:

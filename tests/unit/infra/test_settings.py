@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from infra.environments import DEV, ENVIRONMENTS, PROD, chosen
-from infra.settings import Access, NewNetwork, is_ipv6
+from infra.settings import Access, NewNetwork, is_ipv6, major_part
 from pgevents.errors import InputError
 
 OPEN = Access(any_address=True)
@@ -51,6 +51,16 @@ def test_in_production_the_open_form_has_to_be_said_twice(access: Access) -> Non
 def test_a_production_database_is_never_destroyed_with_its_stack() -> None:
     with pytest.raises(InputError, match="keep='destroy'"):
         replace(PROD, databases=replace(PROD.databases, keep="destroy"))
+
+
+@pytest.mark.parametrize("version", ["", "eighteen", "18.", "18.3.1", "9.6"])
+def test_a_version_that_postgresql_never_had_is_refused(version: str) -> None:
+    with pytest.raises(InputError, match="databases: version"):
+        replace(PROD.databases, version=version)
+
+
+def test_the_major_part_of_a_version_is_what_comes_first() -> None:
+    assert [major_part(version) for version in ("18.3", "18", "")] == ["18", "18", ""]
 
 
 def test_an_ssh_bastion_needs_somebody_who_may_reach_it() -> None:
