@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ops import cdk
+from ops import cdk, cli
+from ops.commands import deploy
 from pgevents.errors import InputError
 
 OFFLINE = ["unshare", "--map-root-user", "--net"]
@@ -38,6 +39,21 @@ def test_stacks_are_named_or_all() -> None:
     assert cdk.stacks(parser.parse_args(["dev"])) == ["dev/*", "--context", "env=dev"]
     args = parser.parse_args(["prod", "--only", "network", "--only", "databases"])
     assert cdk.stacks(args) == ["prod/network", "prod/databases", "--context", "env=prod"]
+
+
+def deployed(*arguments: str) -> list[str]:
+    return deploy.command(cli.parse("deploy", deploy, [*arguments]))
+
+
+def test_a_deployment_looks_at_stacks_whose_own_template_has_not_changed() -> None:
+    """What they know of another stack may have, and is no text of theirs."""
+    assert deployed("dev") == ["deploy", "dev/*", "--context", "env=dev", "--force"]
+    assert deployed("dev", "--profile", "x")[-3:] == ["--force", "--profile", "x"]
+
+
+@pytest.mark.parametrize("option", ["--no-rollback", "-R", "--rollback=false"])
+def test_a_deployment_that_keeps_what_failed_is_not_forced(option: str) -> None:
+    assert deployed("dev", option) == ["deploy", "dev/*", "--context", "env=dev", option]
 
 
 def test_without_a_network_a_missing_command_line_is_one_line(

@@ -174,6 +174,10 @@ def test_a_deployment_names_what_is_missing_installs_the_triggers_and_takes_ever
     assert one(database, "select name from pgevents.captured_table") == "public.account"
     assert one(database, "select function_name from pgevents.setting") == "pgevents-local-transform"
 
+    again = cloud.cdk(*deploy, "--force")  # as ./pgevents deploy does
+    succeeds(again)
+    assert "(no changes)" in again.stdout + again.stderr
+
     # Not the databases: with all of them there already the stack is empty, and an empty one is never deployed.
     made = [f"local/{stack}" for stack in cdk.STACKS if stack != "databases"]
     succeeds(cloud.cdk("diff", *made, "--exclusively", "--fail"))
