@@ -12,7 +12,7 @@ from local.postgres import binaries
 from local.programs import ProgramFailed
 
 CLIENTS = 8
-OWN_ROWS = 100
+OWN_ROWS = 400
 """Rows that each client changes in turn, so that a reader sees each change before the next one of its row."""
 _A_SCRIPT = 3
 
