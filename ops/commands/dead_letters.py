@@ -39,6 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.action == "list" and args.limit < 1:
+        raise InputError(f"--limit {args.limit}: expected 1 or more")
     sources = read_endpoints(args.state).sources
     match args.action:
         case "list":
@@ -73,13 +75,17 @@ def _plain(letter: letters.Letter) -> dict[str, object]:
 
 
 def _table(found: list[tuple[str, letters.Letter]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in ("letter", "died", "table", "event", "key"):
+    # The error gets the room that is left: a letter whose number is cut off cannot be named to any command.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", expand=True)
+    for heading in ("letter", "died"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("behind", justify="right")
-    table.add_column("tried", justify="right")
+    table.add_column("table", overflow="fold")
+    table.add_column("event", no_wrap=True)
+    table.add_column("key", overflow="fold")
+    table.add_column("behind", justify="right", no_wrap=True)
+    table.add_column("tried", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("error", overflow="ellipsis", no_wrap=True)
+    table.add_column("error", overflow="ellipsis", no_wrap=True, ratio=1, width=12)
     for source, letter in found:
         table.add_row(
             f"{source}/{letter.dead_letter_id}",
