@@ -54,6 +54,14 @@ def state_option(state: Path) -> str:
     return "" if state.absolute() == DEFAULT_STATE else f" --state {shlex.quote(str(state))}"
 
 
+def start(state: Path) -> str:
+    """The command that makes a pipeline run with this state folder."""
+    environment = state.name.removeprefix(f"{DEFAULT_STATE.name}-")
+    if environment != state.name:
+        return f"./pgevents connect {environment}"
+    return f"./pgevents up{state_option(state)}"
+
+
 def read_endpoints(state: Path) -> Endpoints:
     """Raises InputError when nothing runs with this state folder."""
     path = state / "endpoints.json"
@@ -61,8 +69,10 @@ def read_endpoints(state: Path) -> Endpoints:
         return msgspec.json.decode(path.read_bytes(), type=Endpoints)
     except FileNotFoundError as error:
         raise InputError(
-            f"nothing runs with the state folder {state}; start it with ./pgevents up"
+            f"nothing runs with the state folder {state}; start it with {start(state)}"
         ) from error
+    except OSError as error:
+        raise InputError(f"--state {state} cannot be read: {error.strerror}; name a state folder") from error
     except msgspec.MsgspecError as error:
         raise InputError(f"{path}: {error}; stop with ./pgevents down and start again") from error
 

@@ -10,7 +10,7 @@ from typing import IO, TypeVar
 import msgspec
 
 from local.stack.ports import Ports
-from ops.endpoints import Endpoints
+from ops.endpoints import Endpoints, state_option
 from pgevents.errors import InputError
 
 FORMAT = "1"
@@ -32,6 +32,8 @@ class StateFolder:
         else, and one that another stack runs with.
         """
         self.path = path.absolute()
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is no folder; choose another --state")
         self.is_new = not self.path.exists() or not any(self.path.iterdir())
         self._lock: IO[str] | None = None
         if not self.is_new:
@@ -94,6 +96,8 @@ def holder(path: Path) -> int | None:
                 return _written_id(path)
     except FileNotFoundError:
         pass
+    except OSError as error:
+        raise InputError(f"--state {path} cannot be read: {error.strerror}; name a state folder") from error
     return None
 
 
@@ -122,7 +126,8 @@ def _lock(path: Path) -> IO[str]:
     except BlockingIOError as error:
         lock.close()
         raise InputError(
-            f"{path} is in use by process {_written_id(path)}; stop that with ./pgevents down"
+            f"{path} is in use by process {_written_id(path)}; "
+            f"stop that with ./pgevents down{state_option(path)}"
         ) from error
     # Before the id is written: whoever finds both must be sure that they belong together, and a run that was
     # killed has left its endpoints.

@@ -22,10 +22,20 @@ def test_a_second_stack_is_told_who_has_the_folder(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / "state")
     with pytest.raises(InputError, match=rf"in use by process {os.getpid()}; .*./pgevents down"):
         StateFolder(tmp_path / "state")
+    with pytest.raises(InputError, match=f"./pgevents down --state {tmp_path / 'state'}$"):
+        StateFolder(tmp_path / "state")
     assert holder(tmp_path / "state") == os.getpid()
     state.close()
     assert holder(tmp_path / "state") is None
     StateFolder(tmp_path / "state").close()
+
+
+def test_a_file_is_no_state_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is no folder; choose another --state"):
+        StateFolder(tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be read: Not a directory"):
+        holder(tmp_path / "file")
 
 
 HOLD = """

@@ -66,3 +66,17 @@ def test_a_hint_leads_to_another_state_folder_and_says_nothing_of_the_usual_one(
     assert state_option(DEFAULT_STATE) == state_option(Path(".pgevents")) == ""
     assert state_option(Path(".pgevents-prod")) == " --state .pgevents-prod"
     assert state_option(Path("/tmp/a state")) == " --state '/tmp/a state'"
+
+
+def test_what_starts_the_pipeline_of_a_state_folder_is_told_with_the_folder(tmp_path: Path) -> None:
+    other = tmp_path / "a state"
+    with pytest.raises(InputError, match=f"start it with ./pgevents up --state '{other}'"):
+        read_endpoints(other)
+    with pytest.raises(InputError, match="start it with ./pgevents connect prod$"):
+        read_endpoints(tmp_path / ".pgevents-prod")
+
+
+def test_a_file_in_the_place_of_a_state_folder_is_wrong_input(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file cannot be read: Not a directory"):
+        read_endpoints(tmp_path / "file")
