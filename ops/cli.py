@@ -64,7 +64,19 @@ def call(name: str, arguments: list[str]) -> int:
         # The reader has left (`| head`). What is still buffered must not raise again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        if lost := lost_connection(error):
+            return complain(lost, 1)
+        raise
     return code
+
+
+def lost_connection(error: Exception) -> str:
+    """What to say when a database went away on the way; empty for any other error."""
+    driver = sys.modules.get("psycopg")
+    if driver is None or not isinstance(error, driver.OperationalError):
+        return ""
+    return f"the connection to a database was lost: {' '.join(str(error).split())}; run it again"
 
 
 def complain(message: str, code: int) -> int:

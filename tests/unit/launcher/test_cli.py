@@ -3,6 +3,7 @@
 import importlib
 from types import ModuleType
 
+import psycopg
 import pytest
 
 from ops import cli
@@ -33,6 +34,11 @@ def test_every_command_has_what_the_command_line_reads_from_it() -> None:
     [
         (InputError("pipeline.toml: no such file"), 2, "pgevents: pipeline.toml: no such file\n"),
         (TransientError("accounts: connection lost"), 1, "pgevents: accounts: connection lost\n"),
+        (
+            psycopg.errors.AdminShutdown("terminating connection"),
+            1,
+            "pgevents: the connection to a database was lost: terminating connection; run it again\n",
+        ),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
