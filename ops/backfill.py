@@ -86,12 +86,18 @@ def watch(
     for source, request_id in requests:
         connection = connections[source]
         while (now := progress(connection, source, request_id)).state not in ("finished", "failed"):
-            tell(str(now))
+            tell(str(now) + _held(connection))
             time.sleep(_POLL_SECONDS)
         if now.state == "finished":
-            tell(f"{now}; not applied yet")
+            tell(f"{now}; not applied yet{_held(connection)}")
             _wait_until_applied(connection, source)
         yield now
+
+
+def _held(connection: psycopg.Connection) -> str:
+    """What is said of sinks that batches wait for: with sixteen of them, no further chunk is written."""
+    sinks = [sink for (sink,) in connection.execute(_HELD_FOR)]
+    return f"; batches are held for {', '.join(sinks)}" if sinks else ""
 
 
 def _wait_until_applied(connection: psycopg.Connection, source: str) -> None:
@@ -99,6 +105,10 @@ def _wait_until_applied(connection: psycopg.Connection, source: str) -> None:
     while ledger.unapplied(connection, seen):
         time.sleep(_POLL_SECONDS)
 
+
+_HELD_FOR = """
+select distinct sink from pgevents.batch, unnest(held_for) as sink where state = 'held' order by sink
+"""
 
 _PROGRESS = """
 select

@@ -141,6 +141,22 @@ def test_who_is_waited_for_is_named(shop: Captured, run: Run) -> None:
     assert told.endswith(" (night job) to end")
 
 
+def test_a_sink_that_batches_are_held_for_is_named(shop: Captured, run: Run) -> None:
+    shop.run("update account set n = 0 where id = 1")
+    shop.drain()
+    shop.run("update pgevents.batch set state = 'held', held_for = '{model}', applied_at = null")
+    run("shop.public.account", "--no-wait")
+    told: list[str] = []
+
+    def once(text: str) -> None:
+        told.append(text)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(backfill.watch({NAME: shop.app}, [(NAME, 1)], once))
+    assert told == ["shop.public.account: 0 rows sent; batches are held for model"]
+
+
 def test_a_request_that_fails_is_told_with_its_error(shop: Captured, run: Run) -> None:
     shop.run("alter table account add column m int generated always as (1 / (id - 7)) virtual")
     with draining(shop):
