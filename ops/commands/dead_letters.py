@@ -63,10 +63,16 @@ def _list(args: argparse.Namespace, sources: dict[str, str]) -> int:
             msgspec.json.encode([{"source": source, **_plain(letter)} for source, letter in found]).decode()
         )
     elif not found:
-        print("no dead letters" if not args.resolved else "no letters were replayed or discarded lately")
+        print(_none(args))
     else:
         Console(width=None if sys.stdout.isatty() else 160).print(_table(found))
     return 0
+
+
+def _none(args: argparse.Namespace) -> str:
+    none = "no letters were replayed or discarded lately" if args.resolved else "no dead letters"
+    # A misspelt table or column fits nothing either, and must not read as if all were well.
+    return f"{none} that fit; without a selection all are listed" if choice.selects_something(args) else none
 
 
 def _plain(letter: letters.Letter) -> dict[str, object]:
