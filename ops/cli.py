@@ -36,11 +36,9 @@ def main(arguments: list[str]) -> int:
     """Run the command line `arguments` (without the program's name) and return the exit code."""
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if name in ("--help", "-h", "help"):
-        print(overview())
-        return 0
+        return show(overview())
     if name == "--version":
-        print(version())
-        return 0
+        return show(version())
     if name not in names():
         return complain(f"there is no command {name!r}: {hint(name)}", 2)
     return call(name, rest)
@@ -61,14 +59,28 @@ def call(name: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has left (`| head`). What is still buffered must not raise again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return reader_left()
     except Exception as error:
         if lost := lost_connection(error):
             return complain(lost, 1)
         raise
     return code
+
+
+def show(text: str) -> int:
+    """Print what needs nothing of the project."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        return reader_left()
+    return 0
+
+
+def reader_left() -> int:
+    """The exit code when nobody reads any more (`| head`)."""
+    # What is still buffered must not raise again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def lost_connection(error: Exception) -> str:

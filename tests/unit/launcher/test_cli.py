@@ -1,6 +1,9 @@
 """The front of the command line, in this process: which commands there are, and what becomes of errors."""
 
 import importlib
+import os
+import subprocess
+import sys
 from types import ModuleType
 
 import psycopg
@@ -64,3 +67,20 @@ def test_version_and_help_are_printed(capsys: pytest.CaptureFixture[str]) -> Non
     assert cli.main([]) == 0
     overview = capsys.readouterr().out
     assert all(f"  {name}" in overview for name in cli.names())
+
+
+def test_help_whose_reader_has_left_is_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "ops.cli", "--help"],
+            cwd=cli.PROJECT.parent,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
