@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 COPY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pgevents-copy"
 
 TRANSFORM_CONCURRENCY = 4
-WRITER_CONCURRENCY = 4
+WRITER_CONCURRENCY = 2
 """Fewer than on AWS, where each batch in flight has a writer: here each is a process of this machine, and an
 event that finds none starts as soon as one is free."""
 
