@@ -61,8 +61,8 @@ def call(name: str, arguments: list[str]) -> int:
     except BrokenPipeError:
         return reader_left()
     except Exception as error:
-        if lost := lost_connection(error):
-            return complain(lost, 1)
+        if said := database_said(error):
+            return complain(said, 1)
         raise
     return code
 
@@ -83,12 +83,15 @@ def reader_left() -> int:
     return 141
 
 
-def lost_connection(error: Exception) -> str:
-    """What to say when a database went away on the way; empty for any other error."""
+def database_said(error: Exception) -> str:
+    """What to say when a database went away on the way, or refused something; empty for any other error."""
     driver = sys.modules.get("psycopg")
-    if driver is None or not isinstance(error, driver.OperationalError):
+    if driver is None or not isinstance(error, driver.Error):
         return ""
-    return f"the connection to a database was lost: {' '.join(str(error).split())}; run it again"
+    words = " ".join(str(error).split())
+    if isinstance(error, driver.OperationalError):
+        return f"the connection to a database was lost: {words}; run it again"
+    return f"a database refused what it was asked: {words}; ./pgevents doctor looks at what must be there"
 
 
 def complain(message: str, code: int) -> int:

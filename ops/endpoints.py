@@ -82,4 +82,5 @@ def connect(name: str, dsn: str) -> psycopg.Connection:
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=5, application_name="pgevents ops")
     except psycopg.OperationalError as error:
-        raise InputError(f"{name} cannot be reached: {str(error).splitlines()[0]}") from error
+        what = str(error).splitlines()[0]
+        raise InputError(f"{name} cannot be reached: {what}; if it has stopped, start it again") from error

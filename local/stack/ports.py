@@ -19,7 +19,8 @@ FIXED = {
     "console": 6,
 }
 FIRST_SOURCE = 10
-HIGHEST = 65_535
+LOWEST, HIGHEST = 1_024, 65_535
+"""Below these a server would need to be root, which PostgreSQL refuses to be."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -70,10 +71,8 @@ def choose(wanted: int | None, kept: Ports | None, sources: Iterable[str]) -> Po
 
 def _counted(base: int, parts: Mapping[str, int]) -> Ports:
     highest = HIGHEST - max(parts.values())
-    if not 1 <= base <= highest:
-        raise InputError(
-            f"--port {base} leaves no room for every part; choose 1 to {highest}, or 0 for free ports"
-        )
+    if not LOWEST <= base <= highest:
+        raise InputError(f"--port {base}: choose {LOWEST} to {highest}, or 0 for free ports")
     return Ports(base, {name: base + offset for name, offset in parts.items()})
 
 

@@ -80,9 +80,14 @@ class StateFolder:
             self._lock.close()
             self._lock = None
 
-    def discard(self) -> None:
-        """Lets go of the folder and removes it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+    def discard(self, *, keep_logs: bool = False) -> None:
+        """Lets go of the folder and removes it, or all but the logs, which say what went wrong."""
+        if keep_logs:
+            # Servers that were not finished, and ports that may be why.
+            shutil.rmtree(self.path / "servers", ignore_errors=True)
+            (self.path / "ports.json").unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
         self.close()
 
 

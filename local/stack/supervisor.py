@@ -52,7 +52,7 @@ def up(project: Path, path: Path, port: int | None, out: TextIO, announce: Annou
 
     `path` is the state folder, `port` as in `ports.choose`. `announce` is told when everything is ready.
     Raises InputError for wrong input, with nothing left behind, ProgramFailed when a part does not come up or
-    keeps ending, KeyboardInterrupt when it is interrupted before it is ready.
+    keeps ending, with the logs left behind, KeyboardInterrupt when it is interrupted before it is ready.
     """
     pipeline = load(project / "pipeline.toml")
     with _signals_interrupt():
@@ -71,8 +71,11 @@ def up(project: Path, path: Path, port: int | None, out: TextIO, announce: Annou
             except BaseException:
                 supervisor.stop()
                 raise
-        except BaseException:
-            state.discard() if state.is_new else state.close()
+        except BaseException as error:
+            if state.is_new:
+                state.discard(keep_logs=isinstance(error, ProgramFailed))
+            else:
+                state.close()
             raise
         try:
             state.publish_endpoints(stack.endpoints())

@@ -30,7 +30,7 @@ def exit_code(outcome: Outcome) -> int:
     counts = _totals(outcome)
     if any(counts.get(state) for state in _DIFFERS):
         return DIFFERENT
-    return NOT_JUDGED if counts.get("waiting") else EQUAL
+    return NOT_JUDGED if counts.get("waiting") or outcome.unapplied else EQUAL
 
 
 def print_text(outcome: Outcome, out: TextIO = sys.stdout) -> None:
@@ -52,6 +52,9 @@ def print_text(outcome: Outcome, out: TextIO = sys.stdout) -> None:
         if count > SHOWN_OF_EACH:
             more = f"{count - SHOWN_OF_EACH:,} more {_WORDS[state]}"
             print(f"  {sink} {table}: and {more}; --json lists them", file=out)
+    for source, events in outcome.unapplied.items():
+        what = f"{events:,} events are not in every sink yet, and what they changed was not compared"
+        print(f"  {source}: {what}: ./pgevents status tells why", file=out)
     print(_sum(outcome), file=out)
 
 
@@ -65,6 +68,7 @@ def print_json(outcome: Outcome, out: TextIO = sys.stdout) -> None:
         "rows_read": outcome.rows,
         "seconds": round(outcome.seconds, 3),
         "counts": {state: totals.get(state, 0) for state in _WORDS},
+        "unapplied": outcome.unapplied,
         "compared": [
             {"table": name, "sink": place.sink, "target": place.table, "rows": place.rows}
             for name, places in outcome.tables
@@ -121,7 +125,8 @@ def _sum(outcome: Outcome) -> str:
     said = [f"{totals[state]:,} {word}" for state, word in _WORDS.items() if totals.get(state)]
     rate = outcome.rows / outcome.seconds if outcome.seconds else 0.0
     read = f"{outcome.rows:,} rows read in {outcome.seconds:.1f} s ({rate:,.0f} rows/s)"
-    return f"{rows:,} rows compared: {', '.join(said) or 'all equal'}; {read}"
+    equal = "no difference, as far as it could be seen" if outcome.unapplied else "all equal"
+    return f"{rows:,} rows compared: {', '.join(said) or equal}; {read}"
 
 
 def _totals(outcome: Outcome) -> dict[str, int]:

@@ -3,9 +3,10 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -29,7 +30,7 @@ from redshift_writer.simple_query import ConnectionLost, ServerError
 APPLIED_WITHIN_SECONDS = 60.0
 MOST_LOOKS = 10
 _POLL_SECONDS = 0.05
-_SIGNATURE, _BEGAN = "selection", "began"
+_SIGNATURE, _BEGAN, _UNAPPLIED = "selection", "began", "unapplied in {}"
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -48,7 +49,10 @@ class ComparedTable(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run came to; its findings are in the spool. `rows` were read by this run, in `seconds`."""
+    """What a run came to; its findings are in the spool. `rows` were read by this run, in `seconds`.
+
+    `unapplied` are events, by source, that a run with `since` could not compare: no sink had them in time.
+    """
 
     spool: Spool
     tables: list[ComparedTable]
@@ -56,6 +60,7 @@ class Outcome(NamedTuple):
     resumed: bool
     rows: int
     seconds: float
+    unapplied: Mapping[str, int] = MappingProxyType({})
 
 
 class Telling(NamedTuple):
@@ -94,7 +99,7 @@ def reconciled(
         began = time.monotonic()
         tables = [run.compare(source, table) for source, table in selection.tables]
         seconds = time.monotonic() - began
-        yield Outcome(spool, tables, spool.noted(_BEGAN), resumed, run.pace.rows, seconds)
+        yield Outcome(spool, tables, spool.noted(_BEGAN), resumed, run.pace.rows, seconds, run.unapplied())
         spool.remove()
 
 
@@ -120,13 +125,19 @@ class _Run:
             name: stack.enter_context(connect(name, endpoints.sources[name]))
             for name in dict.fromkeys(source for source, _ in selection.tables)
         }
+        self._applied = {name: Applied(connection) for name, connection in self._sources.items()}
+
+    def unapplied(self) -> dict[str, int]:
+        noted = {source: self._spool.noted(_UNAPPLIED.format(source)) for source in self._sources}
+        return {source: int(events) for source, events in noted.items() if events}
 
     def compare(self, source: str, table: Table) -> ComparedTable:
-        connection = self._sources[source]
-        applied = Applied(connection)
+        connection, applied = self._sources[source], self._applied[source]
         if self._selection.since is not None:
             # What is not in a sink yet cannot be found there by its version.
-            applied.wait(ledger.snapshot(source, connection))
+            seen = ledger.snapshot(source, connection)
+            if not applied.wait(seen) and (left := ledger.unapplied(connection, seen)):
+                self._spool.note(_UNAPPLIED.format(source), str(left))
         check = Check(
             self._spool,
             places_of(self._sinks, self._spool),
@@ -153,14 +164,13 @@ class _Run:
 class Applied:
     """Waiting for what was visible in a snapshot of a source to be applied in every sink."""
 
-    def __init__(self, connection: psycopg.Connection, seconds: float = APPLIED_WITHIN_SECONDS) -> None:
+    def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
-        self._seconds = seconds
         self._gave_up = False
 
     def wait(self, snapshot: str) -> bool:
         """True once nothing of it is left. Having waited in vain, it is not patient again."""
-        until = time.monotonic() + (0 if self._gave_up else self._seconds)
+        until = time.monotonic() + (0 if self._gave_up else APPLIED_WITHIN_SECONDS)
         while ledger.unapplied(self._connection, snapshot):
             if time.monotonic() >= until:
                 self._gave_up = True

@@ -1,9 +1,13 @@
 """The comparison on real databases: keys and values of many types, transforms, and what somebody damages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
+from ops.endpoints import Endpoints, Redshift
+from ops.reconcile.run import Options, reconciled
+from ops.reconcile.selection import select
 from pgevents import ChangeEvent, Record, transforms
 from pgevents.config import Pipeline, PostgresSink, Route, Source, Table
 from pgevents.errors import InputError
@@ -314,3 +318,22 @@ def test_a_time_that_the_ledger_no_longer_knows_is_refused(make_pair: MakePair) 
     pair.source.execute("update pgevents.purged set batches = 1")
     with pytest.raises(InputError, match="the ledger of source shop begins at"):
         pair.compare(since="2d")
+
+
+def test_what_is_not_applied_in_time_is_counted_and_said(
+    make_pair: MakePair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ops.reconcile.run.APPLIED_WITHIN_SECONDS", 0.1)
+    pair = make_pair("create table item (id integer primary key)", pipeline())
+    pair.source.execute("insert into item values (1), (2)")
+    sinks = {name: sink.info.dsn for name, sink in pair.sinks.items()}
+    endpoints = Endpoints({"shop": pair.source.info.dsn}, sinks["replica"], Redshift(""), "", "", sinks=sinks)
+    selection = select(pair.pipeline, None, [], "1h")
+
+    def unapplied() -> Mapping[str, int]:
+        with reconciled(pair.pipeline, endpoints, selection, Options(), tmp_path / "position") as outcome:
+            return outcome.unapplied
+
+    assert unapplied() == {"shop": 2}
+    pair.drain()
+    assert unapplied() == {}

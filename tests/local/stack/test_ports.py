@@ -45,9 +45,9 @@ def test_free_ports_are_all_different_and_kept_for_the_next_start() -> None:
     assert "source a" not in fewer.by_part
 
 
-@pytest.mark.parametrize("base", [-1, 65_530, 70_000])
-def test_a_base_without_room_is_refused(base: int) -> None:
-    with pytest.raises(InputError, match=rf"--port {base} leaves no room"):
+@pytest.mark.parametrize("base", [-1, 80, 65_530, 70_000])
+def test_a_base_without_room_or_for_root_alone_is_refused(base: int) -> None:
+    with pytest.raises(InputError, match=rf"--port {base}: choose 1024 to 65525, or 0"):
         choose(base, None, ["a"])
 
 

@@ -30,6 +30,20 @@ def test_a_second_stack_is_told_who_has_the_folder(tmp_path: Path) -> None:
     StateFolder(tmp_path / "state").close()
 
 
+def test_a_start_that_failed_leaves_its_logs_and_nothing_that_hinders_the_next(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.log("source accounts").write_text("what went wrong")
+    (state.server("accounts") / "half made").mkdir(parents=True)
+    state.keep_ports(Ports(80, {"lambda": 80}))
+    state.discard(keep_logs=True)
+    assert contents(tmp_path / "state")["logs/source accounts.log"] == b"what went wrong"
+    again = StateFolder(tmp_path / "state")
+    assert again.ports() is None
+    assert not again.server("accounts").exists()
+    again.discard()
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_file_is_no_state_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is no folder; choose another --state"):

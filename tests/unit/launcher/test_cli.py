@@ -42,6 +42,12 @@ def test_every_command_has_what_the_command_line_reads_from_it() -> None:
             1,
             "pgevents: the connection to a database was lost: terminating connection; run it again\n",
         ),
+        (
+            psycopg.errors.UndefinedTable('relation "pgevents.batch" does not exist'),
+            1,
+            'pgevents: a database refused what it was asked: relation "pgevents.batch" does not exist; '
+            "./pgevents doctor looks at what must be there\n",
+        ),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

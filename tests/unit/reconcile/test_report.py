@@ -61,6 +61,20 @@ def test_a_run_without_findings_says_that_all_is_equal(outcome: Outcome) -> None
     ]
 
 
+def test_what_no_sink_had_in_time_is_said_and_is_not_equal(outcome: Outcome) -> None:
+    outcome = outcome._replace(unapplied={"shop": 80_000})
+    assert exit_code(outcome) == 1
+    assert printed(outcome)[2:] == [
+        "  shop: 80,000 events are not in every sink yet, and what they changed was not compared: "
+        "./pgevents status tells why",
+        "1,234 rows compared: no difference, as far as it could be seen; 2,468 rows read in 2.0 s (1,234 rows/s)",
+    ]
+    out = io.StringIO()
+    print_json(outcome, out)
+    found = msgspec.json.decode(out.getvalue())
+    assert (found["equal"], found["unapplied"]) == (False, {"shop": 80_000})
+
+
 def test_every_kind_of_finding_is_named_with_its_key(outcome: Outcome) -> None:
     outcome.spool.add_findings(
         [
