@@ -37,6 +37,8 @@ def command(args: argparse.Namespace) -> int:
     if args.publish:
         publish(read_logs(args.publish), added=args.add)
         return 0
+    if args.seeds is not None and args.seeds < 1:
+        raise InputError(f"--seeds {args.seeds}: expected 1 or more")
     seeds = range(args.seed, args.seed + args.seeds) if args.seeds else None
     if seeds is None and args.minutes is None:
         seeds = range(args.seed, args.seed + 1)

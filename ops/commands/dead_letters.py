@@ -32,8 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     discarding.add_argument("letters", nargs="+", metavar="SOURCE/NUMBER")
     discarding.add_argument("--reason", help="why, for those who ask later")
     discarding.add_argument("--yes", action="store_true", help="do not ask")
+    state = "the pipeline's state folder"
+    parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help=state)
     for action in (listing, showing, discarding):
-        action.add_argument("--state", type=Path, default=DEFAULT_STATE, help="the pipeline's state folder")
+        # Taken before the action as well as after it.
+        action.add_argument("--state", type=Path, default=argparse.SUPPRESS, help=state)
     for action in (listing, showing):
         action.add_argument("--json", action="store_true", help="print JSON")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ops.endpoints import DEFAULT_STATE, read_endpoints, state_option
 from ops.status.waiting import wait_until_applied
+from pgevents.errors import InputError
 
 SUMMARY = "Wait until everything committed so far has been applied"
 
@@ -20,6 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.timeout >= 0:
+        raise InputError(f"--timeout {args.timeout:g}: expected 0 or more seconds")
     outcome = wait_until_applied(read_endpoints(args.state).sources, args.timeout)
     if args.json:
         print(json.dumps({"unapplied": outcome.unapplied, "dead_letters": outcome.dead_letters}))

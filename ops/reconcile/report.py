@@ -68,7 +68,7 @@ def print_json(outcome: Outcome, out: TextIO = sys.stdout) -> None:
         "rows_read": outcome.rows,
         "seconds": round(outcome.seconds, 3),
         "counts": {state: totals.get(state, 0) for state in _WORDS},
-        "unapplied": outcome.unapplied,
+        "unapplied": dict(outcome.unapplied),
         "compared": [
             {"table": name, "sink": place.sink, "target": place.table, "rows": place.rows}
             for name, places in outcome.tables

@@ -90,3 +90,17 @@ def test_help_whose_reader_has_left_is_no_traceback() -> None:
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["wait", "--timeout", "-1"], "--timeout -1: expected 0 or more seconds"),
+        (["bench", "faults", "--seeds", "0"], "--seeds 0: expected 1 or more"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err == f"pgevents: {line}\n"

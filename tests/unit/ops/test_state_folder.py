@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ops import cli
 from ops.endpoints import DEFAULT_STATE, Endpoints, read_endpoints, state_option
 from ops.remote.folder import Login, written
 from ops.remote.places import Places
@@ -80,3 +81,16 @@ def test_a_file_in_the_place_of_a_state_folder_is_wrong_input(tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file cannot be read: Not a directory"):
         read_endpoints(tmp_path / "file")
+
+
+def test_the_state_folder_may_be_named_before_an_action_and_after_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = str(tmp_path / "before"), str(tmp_path / "after")
+    for arguments, named in (
+        (["--state", before, "list"], before),
+        (["list", "--state", after], after),
+        (["--state", before, "list", "--state", after], after),
+    ):
+        assert cli.main(["dead-letters", *arguments]) == 2
+        assert f"nothing runs with the state folder {named};" in capsys.readouterr().err
