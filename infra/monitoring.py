@@ -113,8 +113,8 @@ class Monitoring(cdk.Stack):
                 name,
                 "Throttles",
                 function.metric_throttles(period=_MINUTE, statistic="sum"),
-                100,
-                minutes=15,
+                0,
+                minutes=5,
             )
         yield self._alarm("Writer", "Conflicts", self._conflicts, self._thresholds.writer_retries, minutes=5)
 

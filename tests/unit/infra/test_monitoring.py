@@ -52,6 +52,13 @@ def test_silence_is_an_alarm_even_when_nothing_is_measured(templates: Templates)
         assert alarm["Properties"]["TreatMissingData"] == expected, id
 
 
+def test_throttles_that_go_on_are_an_alarm_however_few(templates: Templates) -> None:
+    """Each batch in flight has a writer: an event that waits for one is late by up to minutes."""
+    alarms = templates.resources("AWS::CloudWatch::Alarm").items()
+    found = [alarm["Properties"] for id, alarm in alarms if "Throttles" in id]
+    assert [(alarm["Threshold"], alarm["DatapointsToAlarm"]) for alarm in found] == [(0, 5), (0, 5)]
+
+
 def test_every_alarm_tells_the_topic(templates: Templates) -> None:
     [topic] = templates.resources("AWS::SNS::Topic")
     for alarm in templates.properties("AWS::CloudWatch::Alarm"):
