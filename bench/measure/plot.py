@@ -6,6 +6,8 @@ from bench.measure.rounds import Comparison
 from bench.measure.target import number
 
 _ROW, _LABEL, _BAR, _END = 26, 250, 330, 140
+_CHARACTER = 8
+"""Wider than most, so that the longest name fits whatever the font."""
 
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
@@ -22,11 +24,13 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 def bars(comparison: Comparison) -> str:
     """A bar a variant with its median, its ratio to the baseline, and a line from its least to its most."""
     most = max(comparison.value(name).most for name in comparison.rounds) or 1.0
-    width, height = _LABEL + _BAR + _END, 34 + _ROW * len(comparison.rounds) + 8
+    left = max(_LABEL, _CHARACTER * max(map(len, comparison.rounds)))
+    width, height = left + _BAR + _END, 34 + _ROW * len(comparison.rounds) + 8
     title = escape(f"{comparison.title}, {comparison.unit}")
     tops = range(34, height, _ROW)
     rows = [
-        _bar(comparison, name, top, _BAR / most) for name, top in zip(comparison.rounds, tops, strict=False)
+        _bar(comparison, name, left, top, _BAR / most)
+        for name, top in zip(comparison.rounds, tops, strict=False)
     ]
     return "\n".join(
         (
@@ -40,15 +44,15 @@ def bars(comparison: Comparison) -> str:
     )
 
 
-def _bar(comparison: Comparison, name: str, top: int, scale: float) -> str:
+def _bar(comparison: Comparison, name: str, left: int, top: int, scale: float) -> str:
     value, middle = comparison.value(name), top + _ROW // 2
     is_baseline = name == comparison.baseline
     label = number(value.median) + ("" if is_baseline else f" ({number(comparison.ratio(name).median)} ×)")
-    least, end = _LABEL + value.least * scale, _LABEL + value.most * scale
+    least, end = left + value.least * scale, left + value.most * scale
     return "\n".join(
         (
-            f'<text x="{_LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>',
-            f'<rect class="{"baseline" if is_baseline else "bar"}" x="{_LABEL}" y="{top + 4}" '
+            f'<text x="{left - 8}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>',
+            f'<rect class="{"baseline" if is_baseline else "bar"}" x="{left}" y="{top + 4}" '
             f'width="{value.median * scale:.1f}" height="{_ROW - 8}" rx="2"/>',
             f'<line class="spread" x1="{least:.1f}" x2="{end:.1f}" y1="{middle}" y2="{middle}"/>',
             f'<text x="{end + 8:.1f}" y="{middle + 4}">{label}</text>',

@@ -161,6 +161,13 @@ def test_bars_are_as_long_as_their_medians() -> None:
     assert widths[1] / widths[0] == pytest.approx(0.9, rel=0.01)
 
 
+def test_the_longest_name_has_room_beside_the_bars() -> None:
+    long = "x" * 60
+    drawn = ElementTree.fromstring(plot.bars(Comparison("Names", "1/s", long, {long: [1.0]})))
+    [name] = [each for each in drawn.iter("{http://www.w3.org/2000/svg}text") if each.text == long]
+    assert float(name.attrib["x"]) > 60 * 7.5
+
+
 def test_facts_are_this_machines() -> None:
     found = measure.facts(PostgreSQL="18.4")
     assert found.cores >= 1
