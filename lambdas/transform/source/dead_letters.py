@@ -106,10 +106,10 @@ _FIRST_DEAD = "select key, version from pgevents.first_dead(%s, %s, %s)"
 
 _BURY = """
 insert into pgevents.dead_letter
-(batch_id, epoch, seq, table_name, event_type, keys, event, error, stack, waits)
+(batch_id, epoch, seq, table_name, event_type, keys, event, error, stack, waits, attempts)
 values (
     %(batch_id)s, %(epoch)s, %(seq)s, %(table)s, %(type)s, %(keys)s::json, %(event)s::jsonb, %(error)s,
-    %(stack)s, %(waits)s
+    %(stack)s, %(waits)s, (not %(waits)s)::integer
 )
 on conflict do nothing
 """

@@ -99,7 +99,7 @@ def test_events_that_wait_behind_a_replay_that_has_not_begun_follow_it_by_themse
 
     shop.captured.outbox.dead_keys = look_up_and_let_replay  # type: ignore[method-assign]
     shop.drain()
-    assert shop.letters() == [Letter(1, "replayed", 1, BAD), Letter(2, "replayed", 1, WAITS)]
+    assert shop.letters() == [Letter(1, "replayed", 1, BAD), Letter(2, "replayed", 0, WAITS)]
     assert shop.model() == {1: "later"}
 
 
@@ -131,9 +131,9 @@ class TestFailsAgain:
         assert shop.letters() == [
             Letter(1, "replayed", 1, BAD),
             Letter(2, "replayed", 1, BAD),
-            Letter(3, None, 2, "ValueError: worse is not to be taken"),
-            Letter(4, "replayed", 1, WAITS),
-            Letter(5, None, 1, WAITS),
+            Letter(3, None, 1, "ValueError: worse is not to be taken"),
+            Letter(4, "replayed", 0, WAITS),
+            Letter(5, None, 0, WAITS),
         ]
         assert shop.model() == {1: "fine", 2: "poison"}
         shop.run("update account set name = 'finer'")
@@ -150,7 +150,7 @@ class TestFailsAgain:
         for _ in range(3):
             shop.replay(2)
             shop.drain()
-        assert shop.letters() == [Letter(1, None, 4, BAD), Letter(2, None, 1, WAITS)]
+        assert shop.letters() == [Letter(1, None, 4, BAD), Letter(2, None, 0, WAITS)]
         assert shop.states()[-1] == ("replay", "applied")
 
     def test_redshift_refuses_a_replayed_event_again(self, shop: Shop) -> None:
@@ -416,8 +416,8 @@ def test_a_large_replay_is_cut_into_batches_and_the_later_ones_wait_behind_what_
     shop.drain()
     assert shop.letters()[:3] == [
         Letter(1, "replayed", 1, BAD),
-        Letter(2, None, 2, "ValueError: worse is not to be taken"),
-        Letter(3, None, 1, WAITS),
+        Letter(2, None, 1, "ValueError: worse is not to be taken"),
+        Letter(3, None, 0, WAITS),
     ]
     assert len(shop.waiting()) == 31
     shop.poisoned("worse")
@@ -431,7 +431,7 @@ def test_letters_that_are_too_old_are_left(shop: Shop) -> None:
     shop.run("update pgevents.dead_letter set died_at = died_at - interval '29 days' where seq = 1")
     shop.replay(2)
     shop.drain()
-    assert shop.letters() == [Letter(1, None, 1, BAD), Letter(2, None, 1, WAITS)]
+    assert shop.letters() == [Letter(1, None, 1, BAD), Letter(2, None, 0, WAITS)]
     assert shop.discard(1) == (1, 1)
     shop.drain()
     assert shop.model() == {1: "fine"}
