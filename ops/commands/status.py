@@ -49,7 +49,8 @@ def _table(found: list[ledger.SourceStatus]) -> Table:
             line.source,
             f"{line.events_applied:,}",
             f"{line.events_waiting:,}",
-            f"{line.oldest_waiting_seconds:.1f} s" if line.events_waiting else "-",
+            # 0: what waits is in no batch yet, and nothing says since when.
+            f"{line.oldest_waiting_seconds:.1f} s" if line.oldest_waiting_seconds else "-",
             str(line.batches_in_flight),
             f"[red]{line.dead_letters:,}[/red]" if line.dead_letters else "0",
             _milliseconds(line.latency_p50_ms),

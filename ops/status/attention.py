@@ -33,13 +33,17 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class TriedOften(msgspec.Struct, frozen=True):
-    """A batch that is not applied after some attempts, or one that failed and that nothing may overtake."""
+    """A batch that is not applied after some attempts, or one that failed and that nothing may overtake.
+
+    It stands in the way when it was the batch that failed, and not a sink of it.
+    """
 
     batch_id: int
     kind: str
     state: str
     attempts: int
     error: str
+    in_the_way: bool
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -113,14 +117,17 @@ group by sink
 order by sink
 """
 
+# A sink's failure begins with its name, in lower case, and leaves the batch for later. A batch's own begins with
+# the class of the error, and stops the drain.
 _TRIED_OFTEN = """
-select b.batch_id, b.kind, b.state, b.attempts, b.last_error as error
+select b.batch_id, b.kind, b.state, b.attempts, b.last_error as error, w.in_the_way
 from pgevents.batch as b
+cross join lateral (select b.state = 'open' or b.last_error ~ '^[A-Z]' as in_the_way) as w
 where
     b.state in ('open', 'forwarded', 'held')
-    and (b.attempts >= %s or b.state = 'open' and b.last_error <> '')
+    and (b.attempts >= %s or w.in_the_way and b.last_error <> '')
     and not exists (select from pgevents.paused as p where p.what = any (b.held_for))
-order by b.state <> 'open', b.attempts desc, b.batch_id
+order by w.in_the_way desc, b.attempts desc, b.batch_id
 limit %s
 """
 

@@ -45,7 +45,7 @@ def _held(source: str, held: Held, is_paused: bool) -> str:
 
 def _tried(source: str, batch: TriedOften, option: str) -> str:
     why = f": {batch.error}" if batch.error else "; the writer's log says why"
-    if batch.state == "open":
+    if batch.in_the_way:
         stops = f"{source} stands still at batch {batch.batch_id}, tried {batch.attempts} times"
         return f"{stops}{why}; ./pgevents doctor{option} says whether a route does not fit its table"
     return f"{source}: batch {batch.batch_id} ({batch.state}) was tried {batch.attempts} times{why}"

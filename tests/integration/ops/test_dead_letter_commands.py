@@ -13,7 +13,7 @@ from ops import cli, pauses
 from ops.console.server import read_overview
 from pgevents import transforms
 from pgevents.config import load
-from pgevents.errors import InputError, TransientError
+from pgevents.errors import InputError, PgEventsError, TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
 from tests.integration.transform.letters import Shop
 from transform.source.outbox import Outbox
@@ -310,6 +310,26 @@ def test_status_says_at_once_that_a_route_which_does_not_fit_stops_its_source(sh
     shop.captured.pipeline = fits
     shop.drain()
     assert "stands still" not in run("status")[1]
+
+
+def test_status_says_that_a_held_batch_which_cannot_be_read_stops_its_source(shop: Shop, run: Run) -> None:
+    shop.route("model", "archive")
+    run("pause", "archive")
+    shop.run("insert into account values (5, 'x'), (6, 'y')")
+    shop.drain()
+    ((outbox,),) = shop.run("select outbox::text from pgevents.pending_outboxes()")
+    shop.run(f"delete from {outbox} where seq = 1")
+    run("resume", "archive")
+    with pytest.raises(PgEventsError):
+        shop.drain()
+    lines = " ".join(run("status")[1].split())
+    assert "shop stands still at batch 1, tried 2 times: PgEventsError: source shop: batch 1 holds 1 of" in lines
+
+
+def test_status_does_not_say_how_old_events_are_that_no_drain_has_seen(shop: Shop, run: Run) -> None:
+    shop.run("insert into account values (5, 'x')")
+    (line,) = (line for line in run("status")[1].splitlines() if line.startswith("shop "))
+    assert line.split()[2:4] == ["1", "-"]
 
 
 def test_the_console_has_what_wants_attention(shop: Shop, run: Run, died: None, tmp_path: Path) -> None:
