@@ -91,6 +91,9 @@ def database_said(error: Exception) -> str:
     words = " ".join(str(error).split())
     if isinstance(error, driver.OperationalError):
         return f"the connection to a database was lost: {words}; run it again"
+    is_missing = isinstance(error, driver.errors.UndefinedTable | driver.errors.InvalidSchemaName)
+    if is_missing and "pgevents" in words:
+        return "capture is not installed in a source; ./pgevents doctor says in which"
     return f"a database refused what it was asked: {words}; ./pgevents doctor looks at what must be there"
 
 

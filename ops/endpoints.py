@@ -34,6 +34,15 @@ class Endpoints(msgspec.Struct, frozen=True):
     environment: str = ""
     sinks: dict[str, str] = {}
 
+    def source(self, name: str) -> str:
+        """The DSN of a source. Raises InputError when it was added since this was written."""
+        if name not in self.sources:
+            raise InputError(
+                f"the state folder does not say where source {name} is; "
+                "start it, or connect, with this pipeline.toml"
+            )
+        return self.sources[name]
+
     def sink(self, name: str) -> str:
         """The DSN of a PostgreSQL sink. Raises InputError when it was added since this was written."""
         if name not in self.sinks:

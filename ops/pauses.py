@@ -1,8 +1,13 @@
 """Pausing a source or a sink, and letting it go on: what the sources know of it."""
 
+import contextlib
+from collections.abc import Iterator
+
 import msgspec
 import psycopg
 
+from ops.endpoints import Endpoints, connect
+from ops.status import ledger
 from pgevents.config import Pipeline
 from pgevents.errors import InputError
 
@@ -39,6 +44,19 @@ def place(pipeline: Pipeline, name: str) -> Place:
         return Place(name, name, tuple(source for source in pipeline.sources if source in routing))
     known = ", ".join([*pipeline.sources, *pipeline.sinks])
     raise InputError(f"{name!r} is neither a source nor a sink in pipeline.toml; expected one of {known}")
+
+
+@contextlib.contextmanager
+def reached(place: Place, endpoints: Endpoints) -> Iterator[dict[str, psycopg.Connection]]:
+    """Connections to all of its sources. Raises InputError when one cannot be reached or is not captured."""
+    with contextlib.ExitStack() as opened:
+        connections = {
+            source: opened.enter_context(connect(source, endpoints.source(source)))
+            for source in place.sources
+        }
+        for source, connection in connections.items():
+            ledger.require_installed(source, connection)
+        yield connections
 
 
 def pause(connection: psycopg.Connection, what: str, by: str, reason: str) -> Before | None:

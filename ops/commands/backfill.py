@@ -30,10 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     tables = backfill.chosen(load(PROJECT / "pipeline.toml"), args.table, args.all)
-    dsns = read_endpoints(args.state).sources
+    endpoints = read_endpoints(args.state)
     status = f"./pgevents status{state_option(args.state)}"
     with contextlib.ExitStack() as opened:
-        connections = {source: opened.enter_context(connect(source, dsns[source])) for source in dict(tables)}
+        connections = {
+            source: opened.enter_context(connect(source, endpoints.source(source))) for source in dict(tables)
+        }
         reason = f"backfill by {operator()}"
         requests = [
             (source, backfill.ask(connections[source], source, table, reason)) for source, table in tables

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ops import pauses
 from ops.cdk import PROJECT
-from ops.endpoints import DEFAULT_STATE, connect, read_endpoints, state_option
+from ops.endpoints import DEFAULT_STATE, read_endpoints, state_option
 from ops.operator import operator
 from pgevents.config import load
 
@@ -20,14 +20,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     place = pauses.place(load(PROJECT / "pipeline.toml"), args.name)
-    dsns = read_endpoints(args.state).sources
-    connections = {source: connect(source, dsns[source]) for source in place.sources}
-    for source, connection in connections.items():
-        with connection:
+    with pauses.reached(place, read_endpoints(args.state)) as connections:
+        for source, connection in connections.items():
             before = pauses.pause(connection, place.what, operator(), args.reason)
-        if before is not None:
-            why = f": {before.reason}" if before.reason else ""
-            print(f"{args.name} is paused in {source} already, by {before.by or 'somebody'}{why}")
+            if before is not None:
+                why = f": {before.reason}" if before.reason else ""
+                print(f"{args.name} is paused in {source} already, by {before.by or 'somebody'}{why}")
     ends = f"./pgevents resume {args.name}{state_option(args.state)} ends it"
     if place.what == pauses.SOURCE:
         print(f"{args.name} is paused: its events stay where they are. {ends}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ops import pauses
 from ops.cdk import PROJECT
-from ops.endpoints import DEFAULT_STATE, connect, read_endpoints
+from ops.endpoints import DEFAULT_STATE, read_endpoints
 from pgevents.config import load
 
 SUMMARY = "Let a source or a sink go on that was paused"
@@ -18,12 +18,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     place = pauses.place(load(PROJECT / "pipeline.toml"), args.name)
-    dsns = read_endpoints(args.state).sources
-    connections = {source: connect(source, dsns[source]) for source in place.sources}
-    for source, connection in connections.items():
-        with connection:
+    with pauses.reached(place, read_endpoints(args.state)) as connections:
+        for source, connection in connections.items():
             held = pauses.held(connection, place.what)
             was_paused = pauses.resume(connection, place.what)
-        batches = f"; {held:,} held batches follow" if held else ""
-        print(f"{source}: {args.name} {'goes on' if was_paused else 'was not paused'}{batches}")
+            batches = f"; {held:,} held batches follow" if held else ""
+            print(f"{source}: {args.name} {'goes on' if was_paused else 'was not paused'}{batches}")
     return 0

@@ -122,9 +122,11 @@ class _Run:
         self._telling = telling
         self._sinks = open_sinks(pipeline, endpoints, stack, selection.sinks)
         self._sources = {
-            name: stack.enter_context(connect(name, endpoints.sources[name]))
+            name: stack.enter_context(connect(name, endpoints.source(name)))
             for name in dict.fromkeys(source for source, _ in selection.tables)
         }
+        for name, connection in self._sources.items():
+            ledger.require_installed(name, connection)
         self._applied = {name: Applied(connection) for name, connection in self._sources.items()}
 
     def unapplied(self) -> dict[str, int]:

@@ -117,8 +117,8 @@ group by sink
 order by sink
 """
 
-# A sink's failure begins with its name, in lower case, and leaves the batch for later. A batch's own begins with
-# the class of the error, and stops the drain.
+# A sink's failure begins with its name, in lower case, and leaves the batch for later. A batch's own begins
+# with the class of the error, and stops the drain.
 _TRIED_OFTEN = """
 select b.batch_id, b.kind, b.state, b.attempts, b.last_error as error, w.in_the_way
 from pgevents.batch as b

@@ -42,7 +42,7 @@ class BatchLine(msgspec.Struct, frozen=True):
 
 def status(source: str, connection: psycopg.Connection) -> SourceStatus:
     """The source's state as of now. Raises InputError when capture is not installed there."""
-    _require_installed(source, connection)
+    require_installed(source, connection)
     row = connection.execute(_STATUS).fetchone()
     if row is None:
         raise InputError(f"source {source} has lost its settings; install capture again")
@@ -51,7 +51,7 @@ def status(source: str, connection: psycopg.Connection) -> SourceStatus:
 
 def snapshot(source: str, connection: psycopg.Connection) -> str:
     """What has committed by now, to be asked about later."""
-    _require_installed(source, connection)
+    require_installed(source, connection)
     return str(_value(connection, "select pg_current_snapshot()::text"))
 
 
@@ -82,7 +82,8 @@ def last_batches(connection: psycopg.Connection, count: int) -> list[BatchLine]:
         return cursor.execute(_LAST_BATCHES, (count,)).fetchall()
 
 
-def _require_installed(source: str, connection: psycopg.Connection) -> None:
+def require_installed(source: str, connection: psycopg.Connection) -> None:
+    """Raises InputError when capture is not installed in a source."""
     if _value(connection, "select to_regclass('pgevents.batch')") is None:
         raise InputError(f"capture is not installed in source {source}; run ./pgevents up, or deploy")
 

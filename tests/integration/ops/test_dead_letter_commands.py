@@ -8,9 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from ops import cli, pauses
 from ops.console.server import read_overview
+from ops.endpoints import Endpoints, Redshift
+from ops.reconcile.run import Options, reconciled
+from ops.reconcile.selection import select
 from pgevents import transforms
 from pgevents.config import load
 from pgevents.errors import InputError, PgEventsError, TransientError
@@ -270,6 +274,47 @@ class TestPause:
             pauses.place(pipeline, "source")
 
 
+class TestSourceThatIsNotCaptured:
+    def office_is_at(self, tmp_path: Path, dsn: str) -> None:
+        path = tmp_path / "state folder" / "endpoints.json"
+        endpoints = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**endpoints, "sources": {**endpoints["sources"], "office": dsn}}))
+
+    @pytest.mark.parametrize("command", ["pause", "resume"])
+    def test_nothing_changes_in_the_others(self, shop: Shop, run: Run, tmp_path: Path, command: str) -> None:
+        self.office_is_at(tmp_path, make_conninfo(shop.captured.dsn, dbname="postgres"))
+        shop.run("insert into pgevents.paused (what) select 'model' where %s", command == "resume")
+        before = shop.run("select what from pgevents.paused")
+        code, _, err = run(command, "model")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "capture is not installed in source office" in err
+        assert shop.run("select what from pgevents.paused") == before
+
+    def test_commands_for_letters_say_so(self, shop: Shop, run: Run, tmp_path: Path) -> None:
+        self.office_is_at(tmp_path, make_conninfo(shop.captured.dsn, dbname="postgres"))
+        for command in (("dead-letters", "list"), ("replay", "--all")):
+            assert run(*command)[0::2] == (
+                1, "pgevents: capture is not installed in a source; ./pgevents doctor says in which\n",
+            )  # fmt: skip
+
+    def test_reconcile_says_so(self, shop: Shop, run: Run, tmp_path: Path) -> None:
+        pipeline = load(tmp_path / "pipeline.toml")
+        place = make_conninfo(shop.captured.dsn, dbname="postgres")
+        endpoints = Endpoints({"office": place}, "", Redshift(""), "", "", sinks={"model": place})
+        selection = select(pipeline, "office.public.seat", ["model"], None)
+        path = tmp_path / "position.sqlite"
+        with (
+            pytest.raises(InputError, match="capture is not installed in source office"),
+            reconciled(pipeline, endpoints, selection, Options(), path),
+        ):
+            pass
+
+    def test_source_that_the_state_folder_does_not_know_is_wrong_input(self, run: Run) -> None:
+        code, _, err = run("pause", "model")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "the state folder does not say where source office is" in err
+
+
 def test_status_says_everything_that_wants_attention(shop: Shop, run: Run, died: None) -> None:
     shop.route("model", "archive")
 
@@ -323,7 +368,9 @@ def test_status_says_that_a_held_batch_which_cannot_be_read_stops_its_source(sho
     with pytest.raises(PgEventsError):
         shop.drain()
     lines = " ".join(run("status")[1].split())
-    assert "shop stands still at batch 1, tried 2 times: PgEventsError: source shop: batch 1 holds 1 of" in lines
+    assert (
+        "shop stands still at batch 1, tried 2 times: PgEventsError: source shop: batch 1 holds 1 of" in lines
+    )
 
 
 def test_status_does_not_say_how_old_events_are_that_no_drain_has_seen(shop: Shop, run: Run) -> None:
