@@ -45,7 +45,12 @@ def test_every_command_has_what_the_command_line_reads_from_it() -> None:
         (
             psycopg.errors.UndefinedTable('relation "pgevents.batch" does not exist'),
             1,
-            'pgevents: a database refused what it was asked: relation "pgevents.batch" does not exist; '
+            "pgevents: capture is not installed in a source; ./pgevents doctor says in which\n",
+        ),
+        (
+            psycopg.errors.InsufficientPrivilege("permission denied for table account"),
+            1,
+            "pgevents: a database refused what it was asked: permission denied for table account; "
             "./pgevents doctor looks at what must be there\n",
         ),
         (KeyboardInterrupt(), 130, ""),
