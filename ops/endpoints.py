@@ -1,6 +1,7 @@
 """Where a running pipeline listens: endpoints.json in its state folder."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -36,21 +37,11 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     def source(self, name: str) -> str:
         """The DSN of a source. Raises InputError when it was added since this was written."""
-        if name not in self.sources:
-            raise InputError(
-                f"the state folder does not say where source {name} is; "
-                "start it, or connect, with this pipeline.toml"
-            )
-        return self.sources[name]
+        return _of("source", name, self.sources)
 
     def sink(self, name: str) -> str:
         """The DSN of a PostgreSQL sink. Raises InputError when it was added since this was written."""
-        if name not in self.sinks:
-            raise InputError(
-                f"the state folder does not say where sink {name} is; "
-                "start it, or connect, with this pipeline.toml"
-            )
-        return self.sinks[name]
+        return _of("sink", name, self.sinks)
 
 
 def state_folder(environment: str) -> Path:
@@ -93,3 +84,12 @@ def connect(name: str, dsn: str) -> psycopg.Connection:
     except psycopg.OperationalError as error:
         what = str(error).splitlines()[0]
         raise InputError(f"{name} cannot be reached: {what}; if it has stopped, start it again") from error
+
+
+def _of(kind: str, name: str, dsns: Mapping[str, str]) -> str:
+    if name not in dsns:
+        raise InputError(
+            f"the state folder does not say where {kind} {name} is; "
+            "start it, or connect, with this pipeline.toml"
+        )
+    return dsns[name]
