@@ -202,7 +202,9 @@ class PostgresServer(Program):
         made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if made.returncode != 0:
             words = (made.stderr or made.stdout).strip().splitlines() or ["it said nothing"]
-            raise ProgramFailed(f"initdb of {self.data} ended with {made.returncode}: {words[-1]}")
+            # Its last words are about what it has removed.
+            why = next((line for line in words if "FATAL:" in line or "error:" in line), words[-1])
+            raise ProgramFailed(f"initdb of {self.data} ended with {made.returncode}: {why}")
 
 
 def free_port() -> int:

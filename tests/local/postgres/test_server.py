@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from local.postgres import PostgresServer, free_port
-from local.programs import Program
+from local.programs import Program, ProgramFailed
 from pgevents.errors import InputError
 
 Start = Callable[..., PostgresServer]
@@ -230,3 +230,13 @@ def test_a_database_is_made_once_and_dropped_whoever_is_connected(postgres_serve
         postgres_server.drop_database("made once")
     assert not postgres_server.has_database("made once")
     postgres_server.drop_database("made once")
+
+
+def test_an_initdb_that_fails_is_told_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.postgres.server.INITDB_OPTIONS", ("--encoding=nothing",))
+    server = PostgresServer(tmp_path / "data", free_port())
+    with pytest.raises(ProgramFailed, match='ended with 1: initdb: error: "nothing" is not a valid'):
+        server.initdb()
+    assert not server.data.exists()
