@@ -3,6 +3,7 @@
 import random
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from local.redshift import Fault
 from pgevents.batch import Batch, Change, Column, TableChanges
+from pgevents.config import Drain
 from tests.integration.redshift_writer.changes import account, delete, insert, truncate
 from tests.integration.redshift_writer.conftest import Apply, Target
 
@@ -263,6 +265,27 @@ def test_writers_at_once_lose_nothing_and_double_nothing(target: Target, probabi
     assert target.look("select count(*), count(distinct batch_id) from {s}.pgevents_applied_batch") == [
         (12, 12)
     ]
+
+
+def test_as_many_writers_as_are_reserved_meet_where_nothing_is_yet(target: Target) -> None:
+    changes = [insert(version, version % 7, f"v{version}") for version in range(1, 321)]
+    batches = [
+        target.batch(account(*changes[start : start + 10], mode="both")) for start in range(0, 320, 10)
+    ]
+    assert len(batches) == Drain().in_flight * 2
+    together = threading.Barrier(len(batches))
+
+    def deliver(batch: Batch) -> bool:
+        writer = target.writer()
+        together.wait()
+        return writer.apply(batch).first
+
+    with ThreadPoolExecutor(len(batches)) as threads:
+        assert all(threads.map(deliver, batches))
+    model = Model()
+    model.take(changes)
+    assert target.read(LIVING) == model.living()
+    assert target.read(HISTORY) == model.history()
 
 
 def test_reader_of_the_view_does_not_hold_up_the_writer(target: Target, apply: Apply) -> None:
