@@ -13,8 +13,7 @@ import psycopg
 from bench.end_to_end.project import TABLE, pipeline
 from db_triggers.installer import Wake, install
 from local import aws_extensions
-from local.postgres import PostgresServer
-from local.postgres.server import free_port
+from local.postgres import PostgresServer, free_port
 from pgevents.batch import Batch
 from pgevents.config import Pipeline, load
 from pgevents.errors import PgEventsError

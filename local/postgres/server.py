@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from psycopg import sql
 
 from local.postgres.binaries import Release, embedded
 from local.postgres.leftovers import forget_reused_lock, wait_for_leftovers
+from local.postgres.ports import HOST, refuse_used_port
 from local.programs import Identity, Program, ProgramFailed
 from local.programs.identity import LAUNCH, not_root
 from pgevents.errors import InputError
@@ -22,7 +22,6 @@ from pgevents.errors import InputError
 SUPERUSER = "pgevents_admin"
 """Owns everything; no password, for the server listens on loopback only."""
 
-HOST = "127.0.0.1"
 LEFTOVER_SECONDS = 15.0
 
 StopMode = Literal["fast", "immediate"]
@@ -205,22 +204,3 @@ class PostgresServer(Program):
             # Its last words are about what it has removed.
             why = next((line for line in words if "FATAL:" in line or "error:" in line), words[-1])
             raise ProgramFailed(f"initdb of {self.data} ended with {made.returncode}: {why}")
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def refuse_used_port(port: int) -> None:
-    """Raises InputError when somebody listens on a port of the loopback interface."""
-    with socket.socket() as probe:
-        # As the server itself does: connections that have just ended do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise InputError(f"port {port} is taken ({error.strerror}); choose others with --port") from error

@@ -1,11 +1,10 @@
 """Which port of the loopback interface every part of a stack has."""
 
-import socket
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from local.postgres import refuse_used_port
+from local.postgres import free_ports, refuse_used_port
 from pgevents.errors import InputError
 
 DEFAULT_BASE = 15500
@@ -78,9 +77,7 @@ def _counted(base: int, parts: Mapping[str, int]) -> Ports:
 
 def _completed(known: Mapping[str, int], parts: Iterable[str]) -> dict[str, int]:
     missing = [name for name in parts if name not in known]
-    # All probes are open at once, so that no port is found twice.
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in missing]
-    found = {name: probe.getsockname()[1] for name, probe in zip(missing, probes, strict=True)}
-    for probe in probes:
-        probe.close()
+    # Those that are kept are free, too, while their parts do not run.
+    free = [port for port in free_ports(len(missing) + len(known)) if port not in known.values()]
+    found = dict(zip(missing, free, strict=False))
     return {name: known.get(name) or found[name] for name in parts}
