@@ -23,8 +23,8 @@ def free_ports(count: int) -> list[int]:
     """So many different ports that nobody listens on at this moment.
 
     None of those that the system gives to clients: one of these may be gone before the server takes it, to a
-    connection of anybody's. And neighbours, from somewhere on: two that look at the same moment seldom find the
-    same. Raises InputError when there are too few.
+    connection of anybody's. And neighbours, from somewhere on: two that look at the same moment seldom find
+    the same. Raises InputError when there are too few.
     """
     # Where clients are given all of ours too, there is nothing better.
     ports = range(_FIRST, min(_LAST + 1, _first_ephemeral())) or range(_FIRST, _LAST + 1)
