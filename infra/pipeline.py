@@ -119,7 +119,9 @@ class Pipeline(cdk.Stack):
             made.allow(["rds-db:connect"], [self._database_user(self._databases[name])])
         prefixes = [FORWARDED, *archive_prefixes(self._description)]
         made.allow(["s3:PutObject"], [self.bucket.arn_for_objects(f"{prefix}/*") for prefix in prefixes])
-        made.allow(["lambda:InvokeFunction"], [function_arn(self, self._names.writer)])
+        # Of a source in shards, a drain calls those of the other shards.
+        called = [self._names.writer, *([self._names.transform] if self._description.shards_beside() else [])]
+        made.allow(["lambda:InvokeFunction"], [function_arn(self, name) for name in called])
         acknowledge(made.role, {objects_finding(self.bucket, prefix): _BELOW_PREFIX for prefix in prefixes})
         return made
 

@@ -17,7 +17,8 @@ from local.postgres import PostgresServer, free_port
 from pgevents.batch import Batch
 from pgevents.config import Pipeline, load
 from pgevents.errors import PgEventsError
-from transform.drain import BatchWriter, Drain
+from transform.delivery import BatchWriter
+from transform.drain import Drain
 from transform.sinks.postgres import PostgresSink
 from transform.source.outbox import Outbox
 

@@ -61,6 +61,7 @@ class Delivery:
         self._sinks = sinks
         self._forward = forward
         self.warehouses = frozenset(pipeline.sinks_of(RedshiftSink))
+        self.has_sinks = bool(sinks)
         self.left_out = LeftOut()
         self.drained = Drained()
 

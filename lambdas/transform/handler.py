@@ -18,16 +18,18 @@ from pgevents.settings import Connection, TransformSettings
 from transform.answers import Applied, Failed, Purged, Refused, Replaced, answer_of, note
 from transform.aws import Aws
 from transform.connections import SOURCE_SESSION, Connections
-from transform.delivery import Rest
-from transform.drain import BatchWriter, Drain, Drained
+from transform.delivery import BatchWriter, Delivery, Drained, Rest
+from transform.drain import Drain
 from transform.metrics import measure, write
 from transform.purge import Horizon, PurgeSink, purge_sinks
+from transform.shards import ShardDrain, Wake, waking
 from transform.sinks.forward import Forwarder
 from transform.sinks.postgres import PostgresSink as PostgresWriter
 from transform.sinks.postgres_purge import purge
 from transform.sinks.s3 import S3Sink as S3Writer
 from transform.source.epochs import NewestOf
 from transform.source.outbox import Outbox, translated
+from transform.taking import Taking
 
 _MARGIN_SECONDS = float(os.environ.get("PGEVENTS_MARGIN_SECONDS", "10"))
 _OVERDUE_SECONDS = float(os.environ.get("PGEVENTS_OVERDUE_SECONDS", "90"))
@@ -75,12 +77,24 @@ class Transform:
                 newest=self._newest(),
                 stalled_seconds=_OVERDUE_SECONDS,
                 is_new_source=connection is not self._known.get(source),
+                wake=self._waking(source),
             )
             drained = drain.run(overdue_seconds)
             self._known[source] = connection
             if overdue_seconds is not None:
                 self._purge(source, lambda: time.monotonic() >= until)
             return drained
+
+    def drain_shard(self, source: str, shard: int, context: LambdaContext) -> Drained:
+        """Drains one shard of a source, which its own drain has asked for. Raises TransientError likewise."""
+        until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+        with translated(source):
+            outbox = self._outbox(source)
+            delivery = Delivery(self._pipeline, outbox, self._sinks(), self._forwarder().forward)
+            taking = Taking(
+                self._pipeline, outbox, delivery, lambda: time.monotonic() >= until, _OVERDUE_SECONDS
+            )
+            return ShardDrain(outbox, taking, shard).run()
 
     def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
         """Drains what a lost doorbell left and repeats what was never applied, in one source or in all.
@@ -193,6 +207,11 @@ class Transform:
             self._writers[name] = kept = (connection, PostgresWriter(connection, sink.schema, name))
         return kept[1]
 
+    def _waking(self, source: str) -> Wake | None:
+        if self._pipeline.sources[source].shards == 1:
+            return None
+        return waking(self._aws.functions, self._settings.function, source)
+
     def _forwarder(self) -> Forwarder:
         return Forwarder(
             self._aws.functions, self._aws.s3, self._settings.writer_function, self._settings.bucket
@@ -203,8 +222,9 @@ _transform: Transform | None = None
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Lambda's entry point: `{"kind": "doorbell", "source"}`, `{"kind": "sweep", "source"?}`, or the
-    destination record of a batch. Raises InputError for anything else."""
+    """Lambda's entry point: `{"kind": "doorbell", "source"}`, `{"kind": "sweep", "source"?}`,
+    `{"kind": "shard", "source", "shard"}`, or the destination record of a batch. Raises InputError for
+    anything else."""
     global _transform
     if _transform is None:
         pipeline = load(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "pipeline.toml")
@@ -212,6 +232,8 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     match event:
         case {"kind": "doorbell", "source": str(source)}:
             return _answer("doorbell", lambda: {source: _transform.drain(source, context)})
+        case {"kind": "shard", "source": str(source), "shard": int(shard)}:
+            return _answer("shard", lambda: {source: _transform.drain_shard(source, shard, context)})
         case {"kind": "sweep"}:
             return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))
         case {

@@ -216,6 +216,7 @@ class Stack:
             packages,
             self._connections(),
             self._pace,
+            self._pipeline.shards_beside(),
         )
         write(self._functions_file, configuration)
         behind = self.redshift_server.dsn(self.warehouse)

@@ -20,6 +20,7 @@ HOST = "127.0.0.1"
 COPY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pgevents-copy"
 
 TRANSFORM_CONCURRENCY = 4
+"""Without those that a source in shards has besides."""
 WRITER_CONCURRENCY = 2
 """Fewer than on AWS, where each batch in flight has a writer: here each is a process of this machine, and an
 event that finds none starts as soon as one is free."""
@@ -74,9 +75,16 @@ def writer_environment(databases: Databases) -> dict[str, str]:
 
 
 def service_configuration(
-    state: Path, port: int, aws: str, packages: Packages, databases: Databases, pace: Pace
+    state: Path,
+    port: int,
+    aws: str,
+    packages: Packages,
+    databases: Databases,
+    pace: Pace,
+    shards_beside: int,
 ) -> ServiceConfiguration:
-    """Both functions, where their results go, and the schedule of the sweep."""
+    """Both functions, where their results go, and the schedule of the sweep. `shards_beside` is how many
+    shards all sources have beyond the first ones."""
     transform = FunctionConfiguration(
         name=TRANSFORM,
         package=str(packages.transform),
@@ -84,7 +92,7 @@ def service_configuration(
         timeout_s=pace.transform_timeout,
         memory_mb=512,
         environment=transform_environment(databases, pace),
-        reserved_concurrency=TRANSFORM_CONCURRENCY,
+        reserved_concurrency=TRANSFORM_CONCURRENCY + shards_beside,
         retry_delays_s=pace.retries,
     )
     writer = FunctionConfiguration(

@@ -17,10 +17,11 @@ as $$
         c.name, l.key, l.columns, l.types,
         format(
             'select op, seq, xid, captured_at, %s, %s from pgevents.outbox_%s_%s'
-            ' where seq between %s and %s and %s %s',
+            ' where seq between %s and %s and %s %s %s',
             pgevents.column_list(l, 'b%1$s'), pgevents.column_list(l, 'a%1$s'), p.layout_id, p.half,
             b.seq_from, b.seq_to, pgevents.in_window_sql(b.window_from, b.window_to),
-            case when in_place then format('and ctid between %L and %L', p.first_row, p.last_row) end
+            case when in_place then format('and ctid between %L and %L', p.first_row, p.last_row) end,
+            case when b.shards > 1 then format('and %s = %s', pgevents.shard_sql(l, b.shards), b.shard) end
         )
     from pgevents.batch as b
     inner join pgevents.batch_part as p on b.batch_id = p.batch_id

@@ -1,4 +1,6 @@
--- Cuts a window into batches, between slices of so many numbers (seq), and writes them into the ledger.
+-- Cuts a window into batches, shard by shard, between slices of so many numbers (seq), and writes them into
+-- the ledger. A window that makes no more than one batch is not split into shards: a batch costs something by
+-- itself, and there is nothing to share.
 --
 -- One number that never falls along the slices says which batch each is in: what all slices before it weigh,
 -- in batches. No event counts for less than its share of a batch of the most events, so that no batch has
@@ -8,10 +10,12 @@
 -- most_events   of a batch
 -- most_bytes    about how heavy a batch may be
 -- width         how many numbers a slice has
+-- most_shards   into how many shards at most
 -- returns       how many batches were opened; null, and none was, where a slice of several numbers is heavier
 --               than an eighth of a batch
 create or replace function pgevents.cut_window(
-    earlier pg_snapshot, latest pg_snapshot, most_events integer, most_bytes integer, width integer
+    earlier pg_snapshot, latest pg_snapshot, most_events integer, most_bytes integer, width integer,
+    most_shards integer
 )
 returns integer
 language plpgsql
@@ -25,47 +29,57 @@ declare
     opened_batches integer;
 begin
     with laid as materialized (
-        select * from pgevents.slices(earlier, latest, width)
+        select * from pgevents.slices(earlier, latest, width, most_shards)
     ),
 
     weighed as (
-        select slice, sum(events)::bigint as events, sum(weight)::bigint as weight from laid group by slice
+        select shard, slice, sum(events)::bigint as events, sum(weight)::bigint as weight
+        from laid
+        group by shard, slice
     ),
 
     counted as (
         select
-            slice, weight > full_batch / 2 as alone,
+            shard, slice, weight > full_batch / 2 as alone,
             case
                 when weight > full_batch / 2 then 2 * full_batch else greatest(weight, events * least_share)
             end as share
         from weighed
     ),
 
+    split as (
+        select case when sum(share) <= full_batch then 1 else most_shards end as shards from counted
+    ),
+
     numbered as (
         select
-            slice,
-            div(sum(share) over (order by slice rows unbounded preceding) - share, full_batch)::bigint
-            + alone::integer as cut
-        from counted
+            c.shard, c.slice, s.shards, c.shard % s.shards as taken_by,
+            div(
+                sum(c.share) over (partition by c.shard order by c.slice rows unbounded preceding) - c.share,
+                full_batch
+            )::bigint
+            + c.alone::integer as cut
+        from counted as c
+        cross join split as s
     ),
 
     parts as (
         select
-            n.cut, l.layout_id, l.half, sum(l.events) as events,
+            n.taken_by, n.shards, n.cut, l.layout_id, l.half, sum(l.events) as events,
             min(l.seq_from) as seq_from, max(l.seq_to) as seq_to,
             min(l.first_at) as first_at, max(l.last_at) as last_at,
             min(l.first_row) as first_row, max(l.last_row) as last_row
         from laid as l
-        inner join numbered as n on l.slice = n.slice
-        group by n.cut, l.layout_id, l.half
+        inner join numbered as n on l.shard = n.shard and l.slice = n.slice
+        group by n.taken_by, n.shards, n.cut, l.layout_id, l.half
     ),
 
     cuts as (
         select
-            cut, sum(events) as events, min(seq_from) as seq_from, max(seq_to) as seq_to,
+            taken_by, shards, cut, sum(events) as events, min(seq_from) as seq_from, max(seq_to) as seq_to,
             min(first_at) as first_at, max(last_at) as last_at
         from parts
-        group by cut
+        group by taken_by, shards, cut
     ),
 
     heavy as (
@@ -74,8 +88,13 @@ begin
 
     opened as (
         insert into pgevents.batch
-        (epoch, window_from, window_to, seq_from, seq_to, events, first_captured_at, last_captured_at)
-        select s.epoch, earlier, latest, c.seq_from, c.seq_to, c.events, c.first_at, c.last_at
+        (
+            epoch, window_from, window_to, shard, shards, seq_from, seq_to, events,
+            first_captured_at, last_captured_at
+        )
+        select
+            s.epoch, earlier, latest, c.taken_by, c.shards, c.seq_from, c.seq_to, c.events,
+            c.first_at, c.last_at
         from cuts as c
         cross join pgevents.setting as s
         where not (select h.is_any from heavy as h)
@@ -87,7 +106,7 @@ begin
         insert into pgevents.batch_part (batch_id, layout_id, half, first_row, last_row)
         select o.batch_id, p.layout_id, p.half, p.first_row, p.last_row
         from parts as p
-        inner join cuts as c on p.cut = c.cut
+        inner join cuts as c on p.taken_by = c.taken_by and p.cut = c.cut
         inner join opened as o on c.seq_from = o.seq_from
     )
 
@@ -97,4 +116,6 @@ begin
 end
 $$;
 
-revoke all on function pgevents.cut_window(pg_snapshot, pg_snapshot, integer, integer, integer) from public;
+revoke all on function pgevents.cut_window(
+    pg_snapshot, pg_snapshot, integer, integer, integer, integer
+) from public;

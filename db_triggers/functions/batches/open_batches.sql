@@ -6,8 +6,11 @@
 --
 -- batch_events   the most events of a batch
 -- batch_bytes    about how heavy a batch may be; an event that is heavier is a batch by itself
+-- most_shards    into how many shards a window is split that makes more than one batch
 -- returns        how many batches were opened
-create or replace function pgevents.open_batches(batch_events integer, batch_bytes integer default 8388608)
+create or replace function pgevents.open_batches(
+    batch_events integer, batch_bytes integer default 8388608, most_shards integer default 1
+)
 returns integer
 language plpgsql
 security definer
@@ -27,7 +30,7 @@ begin
     earlier := pgevents.last_window();
     latest := pg_current_snapshot();
     loop
-        opened := pgevents.cut_window(earlier, latest, most, batch_bytes, width);
+        opened := pgevents.cut_window(earlier, latest, most, batch_bytes, width, most_shards);
         exit when opened is not null;
         width := greatest(width / 16, 1);
     end loop;
@@ -35,4 +38,4 @@ begin
 end
 $$;
 
-revoke all on function pgevents.open_batches(integer, integer) from public;
+revoke all on function pgevents.open_batches(integer, integer, integer) from public;

@@ -1,6 +1,8 @@
--- The query for every event in a window: seq, captured_at, its place in the outbox and its weight in bytes;
--- or null when no outbox holds anything.
-create or replace function pgevents.window_sql(window_from pg_snapshot, window_to pg_snapshot)
+-- The query for every event in a window: seq, captured_at, its place in the outbox, its weight in bytes and
+-- its shard; or null when no outbox holds anything.
+create or replace function pgevents.window_sql(
+    window_from pg_snapshot, window_to pg_snapshot, shards integer default 1
+)
 returns text
 language sql
 stable
@@ -8,8 +10,9 @@ set search_path = pg_catalog, pg_temp
 as $$
     select string_agg(
         format(
-            'select seq, captured_at, %s as layout_id, %s as half, ctid as place, %s as weight from %s where %s',
-            o.layout_id, o.half, pgevents.weight_sql(l), o.outbox,
+            'select seq, captured_at, %s as layout_id, %s as half, ctid as place, %s as weight, %s as shard'
+            ' from %s where %s',
+            o.layout_id, o.half, pgevents.weight_sql(l), pgevents.shard_sql(l, shards), o.outbox,
             pgevents.in_window_sql(window_from, window_to)
         ),
         ' union all '
@@ -18,4 +21,4 @@ as $$
     inner join pgevents.layout as l on o.layout_id = l.layout_id
 $$;
 
-revoke all on function pgevents.window_sql(pg_snapshot, pg_snapshot) from public;
+revoke all on function pgevents.window_sql(pg_snapshot, pg_snapshot, integer) from public;

@@ -31,11 +31,12 @@ class Connections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TransformSettings(msgspec.Struct, frozen=True):
-    """The environment of the transform Lambda."""
+    """The environment of the transform Lambda. `function` is its own name, which Lambda itself sets."""
 
     connections: Connections
     bucket: str
     writer_function: str
+    function: str = ""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "TransformSettings":
@@ -44,6 +45,7 @@ class TransformSettings(msgspec.Struct, frozen=True):
             connections=_json(environment, "PGEVENTS_CONNECTIONS", Connections),
             bucket=_text(environment, "PGEVENTS_BUCKET"),
             writer_function=_text(environment, "PGEVENTS_WRITER_FUNCTION"),
+            function=environment.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         )
 
 

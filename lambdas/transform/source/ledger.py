@@ -11,17 +11,22 @@ import msgspec
 from transform.source.captured import LedgerBatch
 from transform.source.session import SourceSession
 
+SHARD_LOCKS = 1885828473
+"""The class of the locks that the drains of shards hold."""
+
 
 class Standing(msgspec.Struct, frozen=True):
     """What a drain must know before it goes on.
 
     `paused` are the word source and names of sinks; `in_flight` counts the batches that the writer was given
-    and has not confirmed; `has_held` says whether any batch waits for a sink.
+    and has not confirmed; `has_held` says whether any batch waits for a sink, `has_shards` whether any waits
+    for a drain of another shard than the source's own.
     """
 
     paused: frozenset[str]
     in_flight: int
     has_held: bool
+    has_shards: bool = False
 
     @property
     def is_paused(self) -> bool:
@@ -37,12 +42,18 @@ class Ledger(SourceSession):
         row = self._connection.execute(_STANDING).fetchone()
         if row is None:
             raise AssertionError("a query without a condition has one row")
-        paused, in_flight, has_held = row
-        return Standing(frozenset(paused), in_flight, has_held)
+        paused, in_flight, has_held, has_shards = row
+        return Standing(frozenset(paused), in_flight, has_held, has_shards)
 
-    def open(self) -> list[LedgerBatch]:
-        """The batches that nobody has taken yet: replays first, then the oldest."""
-        return self._ledger("b.state = 'open'")
+    def open(self, shard: int = 0) -> list[LedgerBatch]:
+        """The batches of a shard that nobody has taken yet: replays first, which are shard 0's, then the
+        oldest. None whose keys may be in an earlier one of another shard."""
+        return self._ledger(f"b.state = 'open' and b.shard = %s and {_COMES_NEXT}", (shard,))
+
+    def waiting_shards(self) -> dict[int, bool]:
+        """The shards beside 0 that have open batches, each with whether a drain of it is awake."""
+        query = f"{_WAITING_SHARDS} where b.state = 'open' and b.shard > 0 and {_COMES_NEXT} group by b.shard"
+        return dict(self._connection.execute(query.encode(), (SHARD_LOCKS,)).fetchall())
 
     def overdue(self, seconds: float) -> list[LedgerBatch]:
         """The batches that were forwarded so long ago and that the writer has not confirmed, oldest first.
@@ -177,6 +188,40 @@ select
 from pgevents.batch as b
 """
 
+# Windows are split in different ways when the number of shards is changed, or when they are small: a key is
+# then in one shard first and in another one later. Those of one way are taken before those of the next.
+_COMES_NEXT = """
+(
+    b.kind <> 'window'
+    or b.batch_id < coalesce(
+        (
+            select min(e.batch_id)
+            from pgevents.batch as e
+            where
+                e.state = 'open' and e.kind = 'window' and e.shards <> (
+                    select f.shards from pgevents.batch as f
+                    where f.state = 'open' and f.kind = 'window'
+                    order by f.batch_id limit 1
+                )
+        ),
+        b.batch_id + 1
+    )
+)
+"""
+
+_WAITING_SHARDS = """
+select
+    b.shard,
+    exists (
+        select from pg_locks as l
+        inner join pg_database as d on l.database = d.oid
+        where
+            l.locktype = 'advisory' and l.classid = %s and l.objid = b.shard and l.objsubid = 2
+            and d.datname = current_database()
+    )
+from pgevents.batch as b
+"""
+
 _STANDING = """
 select
     array(select p.what from pgevents.paused as p),
@@ -186,7 +231,8 @@ select
             b.state in ('forwarded', 'held') and b.forwarded_at is not null
             and b.confirmed_epoch is distinct from b.epoch
     ),
-    exists (select from pgevents.batch as b where b.state = 'held')
+    exists (select from pgevents.batch as b where b.state = 'held'),
+    exists (select from pgevents.batch as b where b.state = 'open' and b.shard > 0)
 """
 
 _FORWARDED = """

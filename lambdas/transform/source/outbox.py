@@ -10,7 +10,7 @@ from transform.source.captured import Dead, LedgerBatch, OutboxRow, TableRows
 from transform.source.dead_letters import DeadLetters
 from transform.source.epochs import Epochs
 from transform.source.last_look import LastLook
-from transform.source.ledger import Ledger
+from transform.source.ledger import SHARD_LOCKS, Ledger
 from transform.source.session import translated
 from transform.source.snapshots import Snapshots
 
@@ -43,15 +43,26 @@ class Outbox(BatchReader, Ledger, DeadLetters, LastLook, Epochs, Snapshots):
         """Lets go of the drain's lock."""
         self._value("select pg_advisory_unlock(%s, %s)", _DRAIN_LOCK)
 
-    def open_batches(self, batch_events: int, batch_bytes: int = BATCH_BYTES) -> int:
+    def try_shard_lock(self, shard: int) -> bool:
+        """Takes the lock of a shard other than 0, if nobody holds it. It ends with the session too."""
+        return bool(self._value("select pg_try_advisory_lock(%s, %s)", (SHARD_LOCKS, shard)))
+
+    def unlock_shard(self, shard: int) -> None:
+        """Lets go of a shard's lock."""
+        self._value("select pg_advisory_unlock(%s, %s)", (SHARD_LOCKS, shard))
+
+    def open_batches(self, batch_events: int, batch_bytes: int = BATCH_BYTES, most_shards: int = 1) -> int:
         """Turns what has committed since the last look into batches; how many there are.
 
-        A batch has at most so many events and about so many bytes; a heavier event is a batch by itself.
+        A batch has at most so many events and about so many bytes; a heavier event is a batch by itself. What
+        makes more than one is split into so many shards.
         """
         if time.monotonic() > self._rotated_at + _ROTATE_SECONDS:
             # A drain that always finds more never ends, and the outbox would grow as long as it goes on.
             self.rotate()
-        return self._count("select pgevents.open_batches(%s, %s)", (batch_events, batch_bytes))
+        return self._count(
+            "select pgevents.open_batches(%s, %s, %s)", (batch_events, batch_bytes, most_shards)
+        )
 
     def has_events(self) -> bool:
         """Whether something has committed that is in no batch yet."""

@@ -33,6 +33,7 @@ def _sql(name: str, *texts: tuple[str, str]) -> tuple[Replacement, ...]:
 _DELIVERY = "lambdas/transform/delivery.py"
 _LEDGER = "lambdas/transform/source/ledger.py"
 _DRAIN = "lambdas/transform/drain.py"
+_TAKING = "lambdas/transform/taking.py"
 _MERGE = "lambdas/redshift_writer/merge.py"
 _POSTGRES = "lambdas/transform/sinks/postgres.py"
 _POSTGRES_MERGE = "lambdas/transform/sinks/postgres_merge.py"
@@ -97,7 +98,7 @@ MUTANTS = (
     Mutant(
         1, "what was forwarded and never confirmed is not sent again", "traffic in bad weather",
         frozenset({"stuck", "lost", "differs"}),
-        _in(_DRAIN, ("        for batch in self._outbox.overdue(overdue_seconds):\n", "        for batch in ():\n")),
+        _in(_TAKING, ("        for batch in self._outbox.overdue(overdue_seconds):\n", "        for batch in ():\n")),
     ),
     Mutant(
         1, "no last look when a drain ends", "silenced by the last look", frozenset({"stuck"}),

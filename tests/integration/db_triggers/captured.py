@@ -18,7 +18,8 @@ from pgevents.config import Doorbell, Pipeline, PostgresSink, Route, Source, Tab
 from pgevents.config import Drain as DrainSettings
 from pgevents.settings import Connection
 from transform.connections import SOURCE_SESSION, Connections
-from transform.drain import Drain, Drained
+from transform.delivery import Drained
+from transform.drain import Drain
 from transform.source import copy_text
 from transform.source.outbox import LedgerBatch, Outbox, TableRows
 
@@ -135,7 +136,7 @@ class Captured:
         """Every event since the last call, in order of seq."""
         self.outbox.open_batches(1_000)
         batches = [batch for batch in self.outbox.open() if batch.batch_id > self._read_through]
-        found = [event for batch in batches for rows in self.outbox.read(batch) for event in _events(rows)]
+        found = [event for batch in batches for rows in self.outbox.read(batch) for event in events_in(rows)]
         self._read_through = max((batch.batch_id for batch in batches), default=self._read_through)
         return sorted(found, key=lambda event: event.seq)
 
@@ -192,7 +193,7 @@ class Captured:
         return row[0], row[1]
 
 
-def _events(rows: TableRows) -> Iterator[Event]:
+def events_in(rows: TableRows) -> Iterator[Event]:
     for row in rows.rows:
         before, after = (dict(zip(rows.columns, image, strict=True)) for image in (row.before, row.after))
         yield Event(rows.table, row.op, row.seq, int(row.transaction_id), before, after)

@@ -168,7 +168,7 @@ def rebuilt(mutate: Step) -> Step:
 MUTATIONS = {
     "seq > last": Mutation(
         rewritten(
-            "window_sql(pg_snapshot, pg_snapshot)", "pgevents.in_window_sql(window_from, window_to)",
+            "window_sql(pg_snapshot, pg_snapshot, integer)", "pgevents.in_window_sql(window_from, window_to)",
             "'seq > (select coalesce(max(seq_to), 0) from pgevents.batch)'",
         ),
         late_commit,
@@ -202,7 +202,7 @@ MUTATIONS = {
         rotation_before_a_late_commit,
     ),
     "windows opened without a lock": Mutation(
-        rewritten("open_batches(integer, integer)", "perform pg_advisory_xact_lock(1885828470, 1);", ""), two_windows_at_once
+        rewritten("open_batches(integer, integer, integer)", "perform pg_advisory_xact_lock(1885828470, 1);", ""), two_windows_at_once
     ),
     "triggers that replicas do not fire": Mutation(
         executed("drop event trigger pgevents_follow_ddl; alter table counter enable trigger \"!pgevents_insert\""),

@@ -10,7 +10,8 @@ from pgevents.batch import Batch
 from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, S3Sink
 from tests.integration.db_triggers.captured import NAME, Captured
-from transform.drain import BatchWriter, Drain, Drained
+from transform.delivery import BatchWriter, Drained
+from transform.drain import Drain
 from transform.source.outbox import Outbox
 
 TABLE = f"{NAME}.public.account"

@@ -11,7 +11,8 @@ from psycopg import sql
 from pgevents.batch import Batch, Values
 from tests.integration.db_triggers.captured import Captured, Row, no_warehouse
 from transform.connections import SOURCE_SESSION
-from transform.drain import Drain, Drained
+from transform.delivery import Drained
+from transform.drain import Drain
 from transform.sinks.postgres import PostgresSink
 from transform.source import copy_text
 from transform.source.outbox import Outbox

@@ -15,7 +15,8 @@ from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route
 from tests.integration.db_triggers.captured import NAME, Captured
 from tests.integration.transform.failing import Failing, Interruption
-from transform.drain import Drain, Drained
+from transform.delivery import Drained
+from transform.drain import Drain
 from transform.source import outbox as transform_outbox
 from transform.source import session as transform_session
 from transform.source.outbox import Outbox

@@ -10,7 +10,7 @@ from pgevents.config import Drain as Limits
 from pgevents.errors import TransientError
 from tests.integration.db_triggers.captured import NAME, Captured
 from tests.integration.transform.letters import Shop
-from transform import drain as drain_module
+from transform import taking
 from transform.source.outbox import Outbox
 
 
@@ -197,7 +197,7 @@ class TestFailingSink:
     def test_redshift_that_confirms_nothing_bounds_what_is_sent_to_it_and_stops_nobody(
         self, captured: Captured, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr(taking, "PATIENCE_SECONDS", 0.1)
         shop = Shop(captured, Limits(batch_events=1, in_flight=4))
         shop.route("model", "archive", "warehouse")
         shop.run("insert into account select g, 'x' from generate_series(1, 200) as g")

@@ -110,7 +110,7 @@ def test_pipeline_of_this_repository_is_valid() -> None:
 MISTAKES = {
     "an unknown setting is likened to the settings of its own section only": (
         ('doorbell = "invoke"', 'dorbell = "invoke"'),
-        "sources.accounts.dorbell: unknown setting; expected one of doorbell, tables; did you mean "
+        "sources.accounts.dorbell: unknown setting; expected one of doorbell, shards, tables; did you mean "
         "'doorbell'?",
     ),
     "a setting of another section is unknown": (
@@ -469,3 +469,8 @@ def test_each_batch_in_flight_has_a_writer_within_reason(sources: int, in_flight
     named = {f"source_{number}": Source(()) for number in range(sources)}
     pipeline = Pipeline(named, {}, (), drain=Drain(in_flight=in_flight))
     assert pipeline.writers() == writers
+
+
+def test_each_shard_beside_the_first_may_have_one_batch_more_in_flight() -> None:
+    named = {"one": Source(()), "two": Source((), shards=4)}
+    assert Pipeline(named, {}, (), drain=Drain(in_flight=16)).writers() == 35

@@ -16,6 +16,7 @@ from infra.settings import (
     ExistingWarehouse,
     NewNetwork,
 )
+from ops.plan.grants import roles
 from tests.unit.infra.conftest import Templates, synthesized
 
 PIPELINE = """
@@ -27,6 +28,7 @@ doorbell = "schedule"
 [[sources.orders_us.tables]]
 table = "public.order"
 [sources.billing]
+shards = 3
 [[sources.billing.tables]]
 table = "public.invoice"
 [sinks.lake]
@@ -116,6 +118,15 @@ def test_three_sources_and_no_postgresql_sink_make_three_of_everything(three_sou
     [bucket] = three_sources.properties("AWS::S3::Bucket", "pipeline")
     prefixes = [rule["Prefix"] for rule in bucket["LifecycleConfiguration"]["Rules"]]
     assert prefixes == ["forwarded/", "staged/", "lake/raw/"]
+
+
+def test_the_transform_of_a_source_in_shards_may_call_itself(three_sources: Templates) -> None:
+    [transform] = [role for role in roles(three_sources.stacks) if role.name == "pipeline/TransformRole"]
+    [called] = [grant.resources for grant in transform.grants if grant.may == "lambda:InvokeFunction"]
+    assert [name.rsplit(":", 1)[1] for name in called] == [
+        "pgevents-dev-redshift-writer",
+        "pgevents-dev-transform",
+    ]
 
 
 def test_what_is_there_is_not_made_again(others: dict[str, Templates]) -> None:

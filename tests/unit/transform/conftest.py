@@ -4,7 +4,7 @@ import pytest
 
 from pgevents import transforms
 from tests.unit.transform.drained import Bench
-from transform import drain, gathering
+from transform import drain, gathering, taking
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def own_registry() -> Iterator[None]:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """No drain waits for anything, unless a test lets it."""
-    monkeypatch.setattr(drain, "_BACK_PRESSURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(taking, "BACK_PRESSURE_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(drain, "_LINGER_SECONDS", 0.0)
     monkeypatch.setattr(gathering, "_SECONDS", 0.0)
 

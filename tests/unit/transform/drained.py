@@ -11,7 +11,8 @@ from pgevents.config import Drain as Limits
 from pgevents.config import Pipeline, PostgresSink, RedshiftSink, Route, S3Sink, Source, Table
 from pgevents.refusals import Refusal, RefusedChanges
 from tests.unit.transform.routed import OPENED, TABLE
-from transform.drain import Drain, Drained
+from transform.delivery import Drained
+from transform.drain import Drain
 from transform.source.ledger import Standing
 from transform.source.outbox import Dead, LedgerBatch, Outbox, OutboxRow, TableRows
 
@@ -49,6 +50,8 @@ class LedgerOutbox:
         self.journal = journal
         self.held_by_another = False
         self.holds_lock = False
+        self.shards: dict[int, int] = {}
+        self.awake: set[int] = set()
         self.waiting: list[OutboxRow] = []
         self.events: dict[int, list[OutboxRow]] = {}
         self.states: dict[int, str] = {}
@@ -80,15 +83,36 @@ class LedgerOutbox:
         self.holds_lock = False
         self.journal.note("unlock")
 
-    def open_batches(self, batch_events: int, batch_bytes: int) -> int:
+    def open_batches(self, batch_events: int, batch_bytes: int, most_shards: int) -> int:
         assert self.holds_lock
+        assert not self.waiting_shards()
         self.journal.note("open batches")
-        parts = [self.waiting[at : at + batch_events] for at in range(0, len(self.waiting), batch_events)]
-        for part in parts:
-            self.events[len(self.events) + 1] = part
-            self.states[len(self.events)] = "open"
+        opened = 0
+        shards = most_shards if len(self.waiting) > batch_events else 1
+        for shard in range(shards):
+            rows = [row for row in self.waiting if int(row.after[0] or 0) % shards == shard]
+            for at in range(0, len(rows), batch_events):
+                opened += 1
+                self.events[len(self.events) + 1] = rows[at : at + batch_events]
+                self.states[len(self.events)] = "open"
+                self.shards[len(self.events)] = shard
         self.waiting = []
-        return len(parts)
+        return opened
+
+    def waiting_shards(self) -> dict[int, bool]:
+        waiting = {self.shards[number] for number, state in self.states.items() if state == "open"} - {0}
+        return {shard: shard in self.awake for shard in sorted(waiting)}
+
+    def try_shard_lock(self, shard: int) -> bool:
+        self.journal.note(f"lock shard {shard}")
+        if shard in self.awake:
+            return False
+        self.awake.add(shard)
+        return True
+
+    def unlock_shard(self, shard: int) -> None:
+        self.awake.discard(shard)
+        self.journal.note(f"unlock shard {shard}")
 
     def has_events(self) -> bool:
         self.journal.note("look")
@@ -116,7 +140,10 @@ class LedgerOutbox:
         return False
 
     def standing(self) -> Standing:
-        return Standing(frozenset(self.pauses), self.in_flight(), bool(self._in_state("held")))
+        waiting_shards = bool(self.waiting_shards())
+        return Standing(
+            frozenset(self.pauses), self.in_flight(), bool(self._in_state("held")), waiting_shards
+        )
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
@@ -127,8 +154,8 @@ class LedgerOutbox:
         self.journal.note("wait")
         self.while_waiting()
 
-    def open(self) -> list[LedgerBatch]:
-        return self._in_state("open")
+    def open(self, shard: int = 0) -> list[LedgerBatch]:
+        return [batch for batch in self._in_state("open") if self.shards[batch.batch_id] == shard]
 
     def overdue(self, seconds: float) -> list[LedgerBatch]:
         return [batch for batch in self._in_state("forwarded") if batch.batch_id in self.overdue_ids]

@@ -12,8 +12,7 @@ from pgevents.config import Drain as Limits
 from pgevents.config import Route
 from tests.unit.transform.drained import BEGIN, END, Bench, Clock, taken
 from tests.unit.transform.routed import TABLE
-from transform.delivery import Rest
-from transform.drain import Drained
+from transform.delivery import Drained, Rest
 
 pytestmark = pytest.mark.usefixtures("own_registry", "short_pauses")
 

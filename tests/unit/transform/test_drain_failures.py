@@ -10,7 +10,7 @@ from pgevents.errors import TransientError
 from pgevents.refusals import Refusal, RefusedChanges
 from tests.unit.transform.drained import BEGIN, END, Bench, Crash, KeepingSink, taken
 from tests.unit.transform.routed import TABLE
-from transform.drain import Drained
+from transform.delivery import Drained
 from transform.source.outbox import LedgerBatch, TableRows
 
 pytestmark = pytest.mark.usefixtures("own_registry", "short_pauses")

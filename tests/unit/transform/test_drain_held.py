@@ -7,9 +7,8 @@ from pgevents.config import Drain as Limits
 from pgevents.errors import TransientError
 from tests.unit.transform.drained import END, Bench
 from transform import drain as drain_module
-from transform import left_out
-from transform.delivery import Rest
-from transform.drain import Drained
+from transform import left_out, taking
+from transform.delivery import Drained, Rest
 
 pytestmark = pytest.mark.usefixtures("own_registry", "short_pauses")
 
@@ -133,7 +132,7 @@ class TestHeldBatches:
         assert bench.outbox.states == {1: "applied", 2: "applied", 3: "forwarded"}
 
     def test_writer_that_confirms_nothing_stops_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(taking, "PATIENCE_SECONDS", 0.05)
         bench = Bench(limits=Limits(batch_events=1, in_flight=2))
         bench.outbox.commit(*range(1, 8))
         assert bench.run().held == 5
@@ -142,7 +141,7 @@ class TestHeldBatches:
         assert len(bench.archive.rows) == 7
 
     def test_writer_that_is_slow_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(taking, "PATIENCE_SECONDS", 0.2)
         bench = Bench(limits=Limits(batch_events=1, in_flight=2))
         bench.outbox.commit(*range(1, 8))
         count, asked = bench.outbox.in_flight, iter(range(10_000))
@@ -159,7 +158,7 @@ class TestHeldBatches:
     def test_writer_that_confirms_nothing_is_sent_again_what_is_overdue(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(taking, "PATIENCE_SECONDS", 0.05)
         bench = Bench(limits=Limits(batch_events=1, in_flight=2))
         bench.outbox.commit(1, 2, 3)
         bench.outbox.overdue = lambda seconds: bench.outbox._in_state("forwarded")[:1]  # type: ignore[method-assign]

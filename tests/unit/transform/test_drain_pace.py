@@ -7,7 +7,7 @@ from pgevents.config import Drain as Limits
 from tests.unit.transform.drained import BEGIN, END, Bench, Clock, LedgerOutbox, taken
 from transform import drain as drain_module
 from transform import gathering
-from transform.drain import Drained
+from transform.delivery import Drained
 from transform.source.ledger import Standing
 
 pytestmark = pytest.mark.usefixtures("own_registry", "short_pauses")
@@ -110,13 +110,13 @@ def test_drain_looks_on_for_a_moment_after_its_last_batch(
     late = iter([(), (), (2,)])
     bench.outbox.commit(1)
 
-    def commit_late(batch_events: int, batch_bytes: int) -> int:
+    def commit_late(batch_events: int, batch_bytes: int, most_shards: int) -> int:
         if bench.outbox.states:
             if (ids := next(late, None)) is None:
                 monkeypatch.setattr(drain_module, "_LINGER_SECONDS", 0.0)
             elif ids:
                 bench.outbox.commit(*ids)
-        return LedgerOutbox.open_batches(bench.outbox, batch_events, batch_bytes)
+        return LedgerOutbox.open_batches(bench.outbox, batch_events, batch_bytes, most_shards)
 
     bench.outbox.open_batches = commit_late  # type: ignore[method-assign]
     assert bench.run().batches == 2

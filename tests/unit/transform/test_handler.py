@@ -15,7 +15,7 @@ from local.postgres import PostgresServer, free_port
 from pgevents.config import Source, Table
 from pgevents.errors import InputError, TransientError
 from transform import handler
-from transform.drain import Drained
+from transform.delivery import Drained
 
 SOURCES = {
     "accounts": """
@@ -131,6 +131,44 @@ def test_warm_invocation_goes_on_with_what_is_new(app: psycopg.Connection, repli
         app.execute("update account set organisation = 'Atos'" if number == 2 else INSERT)
         handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
     assert rows(replica, "select organisation from account") == [("Atos",)]
+
+
+def in_shards(tmp_path: Path, shards: int) -> None:
+    in_two = SOURCES["accounts"].replace("[sources.accounts]", f"[sources.accounts]\nshards = {shards}")
+    limits = "[drain]\nbatch_events = 100\n"
+    (tmp_path / "pipeline.toml").write_text(in_two + SOURCES["certificates"] + ROUTES + limits)
+
+
+def test_invocation_for_a_shard_drains_that_alone(
+    app: psycopg.Connection, replica: str, tmp_path: Path
+) -> None:
+    in_shards(tmp_path, 2)
+    app.execute("insert into account select g, 'x', 'Atos', 'O=Atos' from generate_series(1, 400) as g")
+    app.execute("select pgevents.open_batches(100, 1000000, 2)")
+    [(events,)] = app.execute("select sum(events) from pgevents.batch where shard = 1")
+    answer = handler.handle({"kind": "shard", "source": "accounts", "shard": 1}, Context())
+    assert answer["drained"]["accounts"]["events"] == events
+    assert rows(replica, "select count(*) from account") == [(events,)]
+    assert list(app.execute("select distinct shard from pgevents.batch where state = 'open'")) == [(0,)]
+
+
+def test_shards_that_cannot_be_woken_are_drained_by_the_doorbell_s_invocation(
+    app: psycopg.Connection,
+    replica: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    in_shards(tmp_path, 3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "pgevents-transform")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    app.execute("insert into account select g, 'x', 'Atos', 'O=Atos' from generate_series(1, 400) as g")
+    answer = handler.handle({"kind": "doorbell", "source": "accounts"}, Context())
+    assert answer["drained"]["accounts"]["events"] == 400
+    assert rows(replica, "select count(*) from account") == [(400,)]
+    assert "could not invoke pgevents-transform" in capsys.readouterr().out
 
 
 def test_sweep_of_one_source_leaves_the_others_alone(app: psycopg.Connection) -> None:

@@ -57,6 +57,8 @@ _TYPE_NAMES = {
     "timestamptz": "timestamp with time zone",
 }
 
+MOST_SHARDS = 16
+
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A captured table. `key` defaults to its primary key; `publish` sends its events to LISTEN clients."""
@@ -68,10 +70,12 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A source database and how its commits wake the transform Lambda."""
+    """A source database, how its commits wake the transform Lambda, and how many of those take a backlog
+    side by side, each with the keys of its own shard."""
 
     tables: tuple[Table, ...]
     doorbell: Doorbell = "invoke"
+    shards: Annotated[int, Meta(ge=1, le=MOST_SHARDS)] = 1
 
 
 class PostgresSink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="postgres"):
@@ -161,9 +165,14 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How many redshift_writers must be able to run at once: one for each batch in flight, within reason.
 
         They take turns by a lock in Redshift, and all but one wait. But Lambda makes an event that finds no
-        writer wait for seconds, then for minutes.
+        writer wait for seconds, then for minutes. Each shard beyond the first may hand on one batch more.
         """
-        return min(self.drain.in_flight * len(self.sources), MOST_WRITERS)
+        in_flight = self.drain.in_flight * len(self.sources) + self.shards_beside()
+        return min(in_flight, MOST_WRITERS)
+
+    def shards_beside(self) -> int:
+        """How many shards all sources have beyond the first ones, which their own drains take."""
+        return sum(source.shards - 1 for source in self.sources.values())
 
     def sinks_of(self, kind: type[Sink]) -> dict[str, Sink]:
         """The sinks of one type by name."""
