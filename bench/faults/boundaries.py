@@ -40,5 +40,11 @@ BOUNDARIES = {
     "staging": Boundary("writer", "redshift_writer.writer:Writer._stage"),
     "merge and commit": Boundary("writer", "redshift_writer.writer:Writer._write"),
 }
+OF_SHARDS = {
+    "looking for shards": Boundary("transform", "transform.shards:Shards.wake"),
+    "taking a shard's lock": Boundary("transform", "transform.source.outbox:Outbox.try_shard_lock"),
+    "letting go of a shard's lock": Boundary("transform", "transform.source.outbox:Outbox.unlock_shard"),
+}
+"""Of a source in shards alone."""
 LOADING_A_FILE = Boundary("writer", "redshift_writer.copying:Copier.copy")
 """Within staging, for a batch that is large enough for COPY."""

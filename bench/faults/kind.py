@@ -19,27 +19,29 @@ sent again as they stood; or nothing, since the record itself was restored, so t
 
 
 class Kind(NamedTuple):
-    """One kind of fault. `promises` are the numbers of those in DESIGN.md that it could break."""
+    """One kind of fault. `promises` are the numbers of those in DESIGN.md that it could break; each source has
+    so many `shards`."""
 
     name: str
     group: str
     promises: tuple[int, ...]
     attack: Attack
     witness: Witness = "all"
+    shards: int = 1
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def kind(
-    name: str, group: str, promises: tuple[int, ...], *, witness: Witness = "all"
+    name: str, group: str, promises: tuple[int, ...], *, witness: Witness = "all", shards: int = 1
 ) -> Callable[[Attack], Attack]:
     """Registers an attack under a name that nothing else has, without a comma: --kinds separates by these."""
 
     def register(attack: Attack) -> Attack:
         if name in KINDS or "," in name:
             raise ValueError(f"two kinds of fault are called {name}, or there is a comma in it")
-        KINDS[name] = Kind(name, group, promises, attack, witness)
+        KINDS[name] = Kind(name, group, promises, attack, witness, shards)
         return attack
 
     return register

@@ -18,7 +18,7 @@ from bench.faults import evidence
 from bench.faults.arena import Arena
 from bench.faults.kind import DidNotStrike
 from bench.faults.kinds import KINDS
-from bench.faults.project import PIPELINE, TABLES
+from bench.faults.project import TABLES, pipeline
 from bench.faults.result import Result
 from bench.faults.running import attack
 from local.programs import ProgramFailed
@@ -37,13 +37,15 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """Runs tasks on a stack that is made anew after a run that broke something, and after so many others."""
+    """Runs tasks on a stack that is made anew after a run that broke something, after so many others, and for
+    a kind whose sources have another number of shards."""
 
     def __init__(self, folder: Path, kept: Path) -> None:
         self._folder = folder
         self._kept = kept
-        self._project = make_project(folder / "a project", TABLES, PIPELINE)
+        self._projects: dict[int, Path] = {}
         self._arena: Arena | None = None
+        self._shards = 1
         self._stacks = 0
         self._runs = 0
 
@@ -65,7 +67,7 @@ class Worker:
 
     def _try(self, task: Task, number: int) -> Result:
         try:
-            result = attack(self._ready(), KINDS[task.kind], task.seed, number)
+            result = attack(self._ready(KINDS[task.kind].shards), KINDS[task.kind], task.seed, number)
         except DidNotStrike as error:
             result = Result(kind=task.kind, seed=task.seed, outcome="did not strike", details=[str(error)])
         except Exception:
@@ -79,8 +81,11 @@ class Worker:
             self.close()
         return result
 
-    def _ready(self) -> Arena:
+    def _ready(self, shards: int) -> Arena:
+        if shards != self._shards:
+            self.close()
         if self._arena is None:
+            self._shards = shards
             self._arena = self._started()
         return self._arena
 
@@ -89,7 +94,7 @@ class Worker:
         for _ in range(_TRIES):
             self._stacks += 1
             self._runs = 0
-            arena = Arena(self._project, self._folder / f"state {self._stacks}")
+            arena = Arena(self._project(), self._folder / f"state {self._stacks}")
             try:
                 arena.start()
                 return arena
@@ -97,6 +102,12 @@ class Worker:
                 print(f"a stack did not start: {error}", file=sys.stderr, flush=True)
                 arena.stop()
         raise ProgramFailed(f"no stack could be started in {_TRIES} tries; see {self._folder}")
+
+    def _project(self) -> Path:
+        if self._shards not in self._projects:
+            folder = self._folder / f"a project of {self._shards}"
+            self._projects[self._shards] = make_project(folder, TABLES, pipeline(self._shards))
+        return self._projects[self._shards]
 
     def _keep(self, result: Result) -> Result:
         if self._arena is None:

@@ -1,15 +1,15 @@
-"""`./pgevents bench scale`: fifty sources instead of one, and a backlog ten times as long.
+"""`./pgevents bench scale`: fifty sources instead of one, a backlog ten times as long, a source in shards.
 
 One PostgreSQL server with a database a source and one for the sink; the drain runs in this process, one
-source after the other, as fifty Lambdas do side by side. Handing on to Redshift is left out: it is the same
-for each batch, whichever source that is from.
+source after the other, as fifty Lambdas do side by side, and each shard in a thread of its own. Handing on to
+Redshift is left out: it is the same for each batch, whichever source that is from.
 """
 
 import argparse
 
 from bench import measure
 
-SUMMARY = "What an event costs with 50 sources instead of one, and with ten times the backlog"
+SUMMARY = "What an event costs with 50 sources, ten times the backlog, and one source in shards"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,17 @@ from functools import partial
 
 from bench import measure
 from bench.measure import Report, facts, interleaved
+from bench.measure.rounds import Tell
+from bench.scale.shards import ShardedSource, transform_that_waits
 from bench.scale.sources import Sources, running_sources
 from pgevents.errors import InputError
 
 _LONGER = 10
 _MOST_COST, _MOST_TIME = 1.10, 11.0
+_SHARDS = 4
+_BATCH_EVENTS = 5_000
+# What another system may take to answer.
+_WAIT_SECONDS = 0.001
 
 
 def measured(args: argparse.Namespace) -> Report:
@@ -43,8 +49,52 @@ def measured(args: argparse.Namespace) -> Report:
             )
         )  # fmt: skip
         report.target("time for ten times the backlog", times.ratio(longer).median, "<=", _MOST_TIME)
-        report.skip("one source in 4 shards", "sources have no shards; docs/scale.md says why")
+        _measure_shards(report, sources, _SHARDS * events, rounds, tell)
         return report
+
+
+def _measure_shards(report: Report, sources: Sources, events: int, rounds: int, tell: Tell) -> None:
+    one, split = "one drain", f"{_SHARDS} shards"
+    with sources.sharded(_SHARDS) as source:
+        for _ in range(2):
+            _time_in(sources, source, 200, _SHARDS, 20)
+        costs = report.compare(
+            interleaved(
+                f"An event of a backlog of {events:,}, processor time",
+                {
+                    one: partial(_cost_in, sources, source, events, 1),
+                    split: partial(_cost_in, sources, source, events, _SHARDS),
+                },
+                unit="us", baseline=one, rounds=rounds, tell=tell,
+            )
+        )  # fmt: skip
+        report.target(f"cost of an event, {split} / {one}", costs.ratio(split).median, "<=", _MOST_COST)
+        fewer = events // 40
+        with transform_that_waits(sources.table_of_first(), _WAIT_SECONDS):
+            report.compare(
+                interleaved(
+                    f"Until {fewer:,} events are drained whose transform waits 1 ms each",
+                    {
+                        one: partial(_time_in, sources, source, fewer, 1, fewer // 10),
+                        split: partial(_time_in, sources, source, fewer, _SHARDS, fewer // 10),
+                    },
+                    unit="s", baseline=one, rounds=rounds, tell=tell,
+                )
+            )  # fmt: skip
+
+
+def _cost_in(sources: Sources, source: ShardedSource, events: int, shards: int) -> float:
+    sources.commit(events, 1)
+    before = source.processor_seconds()
+    source.drain(events, shards, min(_BATCH_EVENTS, events // 10))
+    return (source.processor_seconds() - before) / events * 1e6
+
+
+def _time_in(sources: Sources, source: ShardedSource, events: int, shards: int, batch_events: int) -> float:
+    sources.commit(events, 1)
+    began = time.monotonic()
+    source.drain(events, shards, batch_events)
+    return time.monotonic() - began
 
 
 def _cost_in_one(sources: Sources, share: int) -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 import psycopg
 
 from bench.end_to_end.project import TABLE, pipeline
+from bench.scale.processor import used
+from bench.scale.shards import ShardedSource, nowhere, sharded
 from db_triggers.installer import Wake, install
 from local import aws_extensions
 from local.postgres import PostgresServer, free_port
-from pgevents.batch import Batch
 from pgevents.config import Pipeline, load
 from pgevents.errors import PgEventsError
 from transform.delivery import BatchWriter
@@ -48,6 +49,17 @@ class Sources:
         """The server's version."""
         return str(next(iter(self._sources.values())).info.parameter_status("server_version"))
 
+    def table_of_first(self) -> str:
+        """The captured table of the first source, in full."""
+        return f"{next(iter(self._sources))}.public.entry"
+
+    @contextmanager
+    def sharded(self, most: int) -> Iterator[ShardedSource]:
+        """The first source with connections for so many shards, for the length of a block."""
+        name, connection = next(iter(self._sources.items()))
+        with sharded(name, self._pipeline, connection.info.dsn, self._sink.info.dsn, most) as source:
+            yield source
+
     @property
     def number(self) -> int:
         """How many there are."""
@@ -65,7 +77,7 @@ class Sources:
         with contextlib.redirect_stdout(StringIO()):
             for name, connection in self._first(among).items():
                 outbox = Outbox(name, connection)
-                drained = Drain(self._pipeline, outbox, self._sinks, _nowhere, lambda: False).run().events
+                drained = Drain(self._pipeline, outbox, self._sinks, nowhere, lambda: False).run().events
                 if drained != events:
                     raise PgEventsError(f"{drained} events were drained from {name}, not {events}")
 
@@ -78,7 +90,7 @@ class Sources:
     def processor_seconds(self) -> float:
         """What this process and the server's sessions have used so far."""
         sessions = [*self._sources.values(), self._sink]
-        return time.process_time() + sum(_used(each.info.backend_pid) for each in sessions)
+        return time.process_time() + sum(used(each.info.backend_pid) for each in sessions)
 
     def _first(self, number: int) -> dict[str, psycopg.Connection]:
         return dict(list(self._sources.items())[:number])
@@ -116,12 +128,3 @@ def _captured(server: PostgresServer, name: str, described: Pipeline) -> str:
         aws_extensions.install(connection, "http://127.0.0.1:9")
         install(connection, name, described.sources[name], Wake("nobody", "eu-west-1"), described.routes)
     return server.dsn(name)
-
-
-def _used(pid: int) -> float:
-    """A process's seconds on a processor, to the nanosecond where the kernel tells."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def _nowhere(batch: Batch) -> None:
-    raise PgEventsError(f"nothing is routed to a warehouse, and yet batch {batch.batch_id} was handed on")

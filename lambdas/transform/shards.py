@@ -155,9 +155,10 @@ class ShardDrain:
 
     def _linger(self) -> bool:
         """Waits for a moment for the next window; whether there is another batch."""
-        until = time.monotonic() + _LINGER_SECONDS
+        until, pause = time.monotonic() + _LINGER_SECONDS, _LINGER_PAUSE_SECONDS
         while time.monotonic() < until and not self._taking.out_of_time():
-            time.sleep(_LINGER_PAUSE_SECONDS)
+            time.sleep(pause)
+            pause *= 2
             if self._outbox.open(self._shard):
                 return True
         return False

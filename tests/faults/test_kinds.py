@@ -4,14 +4,16 @@ import importlib
 
 import pytest
 
-from bench.faults.boundaries import BOUNDARIES, LOADING_A_FILE, Boundary
+from bench.faults.boundaries import BOUNDARIES, LOADING_A_FILE, OF_SHARDS, Boundary
 from bench.faults.evidence import slug
 from bench.faults.kind import kind
 from bench.faults.kinds import KINDS
 
 
 @pytest.mark.parametrize(
-    "boundary", [*BOUNDARIES.values(), LOADING_A_FILE], ids=[*BOUNDARIES, "loading a file"]
+    "boundary",
+    [*BOUNDARIES.values(), *OF_SHARDS.values(), LOADING_A_FILE],
+    ids=[*BOUNDARIES, *OF_SHARDS, "loading a file"],
 )
 def test_every_boundary_names_a_function_of_the_code(boundary: Boundary) -> None:
     module, path = boundary.target.split(":")

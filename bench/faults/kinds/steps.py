@@ -8,7 +8,7 @@ from random import Random
 from typing import Literal
 
 from bench.faults.arena import Arena
-from bench.faults.boundaries import BOUNDARIES
+from bench.faults.boundaries import BOUNDARIES, OF_SHARDS
 from bench.faults.kind import Attack, kind
 from bench.faults.lambda_control import LambdaControl
 from local.lambda_service.strikes import Action, Strike
@@ -21,6 +21,7 @@ ABANDONED = "Lambda gone, its connections left open"
 FAILING = "A step of a Lambda fails"
 CLOCKS = "Clocks that step"
 
+_EVERYWHERE = BOUNDARIES | OF_SHARDS
 _LATEST_CALL = 4
 _AWAITED_SECONDS = 4.0
 _CONNECTION_LOST = "psycopg:OperationalError"
@@ -28,7 +29,7 @@ _CONNECTION_LOST = "psycopg:OperationalError"
 
 def function_of(arena: Arena, boundary: str) -> LambdaControl:
     """The function that a boundary lies in."""
-    return arena.transform if BOUNDARIES[boundary].function == "transform" else arena.writer
+    return arena.transform if _EVERYWHERE[boundary].function == "transform" else arena.writer
 
 
 def at(
@@ -40,7 +41,7 @@ def at(
         function = function_of(arena, boundary)
         function.strike(
             Strike(
-                target=BOUNDARIES[boundary].target,
+                target=_EVERYWHERE[boundary].target,
                 when=when,
                 action=action,
                 nth=random.randint(1, _LATEST_CALL),
@@ -62,7 +63,7 @@ def frozen(boundary: str, when: When, *, resumed: bool) -> Attack:
     def attack(arena: Arena, random: Random) -> Generator[None, None, int]:
         function = function_of(arena, boundary)
         nth = random.randint(1, _LATEST_CALL)
-        function.strike(Strike(target=BOUNDARIES[boundary].target, when=when, action="stop", nth=nth))
+        function.strike(Strike(target=_EVERYWHERE[boundary].target, when=when, action="stop", nth=nth))
         yield
         if resumed and arena.until(function.struck, _AWAITED_SECONDS):
             # Sometimes before the source has ended its session, sometimes after.

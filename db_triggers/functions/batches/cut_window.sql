@@ -1,6 +1,6 @@
 -- Cuts a window into batches, shard by shard, between slices of so many numbers (seq), and writes them into
--- the ledger. A window that makes no more than one batch is not split into shards: a batch costs something by
--- itself, and there is nothing to share.
+-- the ledger. A window is not split into shards when it makes no more than one batch, which costs something
+-- by itself, or when an event in it concerns a whole table.
 --
 -- One number that never falls along the slices says which batch each is in: what all slices before it weigh,
 -- in batches. No event counts for less than its share of a batch of the most events, so that no batch has
@@ -32,46 +32,56 @@ begin
         select * from pgevents.slices(earlier, latest, width, most_shards)
     ),
 
-    weighed as (
-        select shard, slice, sum(events)::bigint as events, sum(weight)::bigint as weight
+    split as (
+        select
+            case
+                when min(shard) < 0 or sum(greatest(weight, events * least_share)) <= full_batch then 1
+                else most_shards
+            end as shards
         from laid
-        group by shard, slice
+    ),
+
+    shared_out as (
+        select l.*, s.shards, l.shard % s.shards as taken_by
+        from laid as l
+        cross join split as s
+    ),
+
+    weighed as (
+        select taken_by, slice, sum(events)::bigint as events, sum(weight)::bigint as weight
+        from shared_out
+        group by taken_by, slice
     ),
 
     counted as (
         select
-            shard, slice, weight > full_batch / 2 as alone,
+            taken_by, slice, weight > full_batch / 2 as alone,
             case
                 when weight > full_batch / 2 then 2 * full_batch else greatest(weight, events * least_share)
             end as share
         from weighed
     ),
 
-    split as (
-        select case when sum(share) <= full_batch then 1 else most_shards end as shards from counted
-    ),
-
     numbered as (
         select
-            c.shard, c.slice, s.shards, c.shard % s.shards as taken_by,
+            taken_by, slice,
             div(
-                sum(c.share) over (partition by c.shard order by c.slice rows unbounded preceding) - c.share,
+                sum(share) over (partition by taken_by order by slice rows unbounded preceding) - share,
                 full_batch
             )::bigint
-            + c.alone::integer as cut
-        from counted as c
-        cross join split as s
+            + alone::integer as cut
+        from counted
     ),
 
     parts as (
         select
-            n.taken_by, n.shards, n.cut, l.layout_id, l.half, sum(l.events) as events,
+            l.taken_by, l.shards, n.cut, l.layout_id, l.half, sum(l.events) as events,
             min(l.seq_from) as seq_from, max(l.seq_to) as seq_to,
             min(l.first_at) as first_at, max(l.last_at) as last_at,
             min(l.first_row) as first_row, max(l.last_row) as last_row
-        from laid as l
-        inner join numbered as n on l.shard = n.shard and l.slice = n.slice
-        group by n.taken_by, n.shards, n.cut, l.layout_id, l.half
+        from shared_out as l
+        inner join numbered as n on l.taken_by = n.taken_by and l.slice = n.slice
+        group by l.taken_by, l.shards, n.cut, l.layout_id, l.half
     ),
 
     cuts as (

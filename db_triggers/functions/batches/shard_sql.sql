@@ -1,6 +1,6 @@
 -- Which of a source's shards an event is in, as an expression on the columns of a layout's outbox: by the key
--- of the row after the event, of a deletion before it. All events of a key are in one shard. What has no key,
--- a TRUNCATE or the end of a baseline, is in some shard: every sink compares versions.
+-- of the row after the event, of a deletion before it. All events of a key are in one shard. -1 for what has
+-- no key and concerns the whole table, a TRUNCATE or the end of a baseline: such a window is not split.
 --
 -- shards   how many there are, 1 for a source that has none
 create or replace function pgevents.shard_sql(shape pgevents.layout, shards integer)
@@ -13,7 +13,8 @@ as $$
         when shards = 1 then '0'
         else (
             select format(
-                '((hashtextextended(concat_ws(chr(31), %s), 0) & 9223372036854775807) %% %s)::integer',
+                'case when op in (''T'', ''B'') then -1 else'
+                ' ((hashtextextended(concat_ws(chr(31), %s), 0) & 9223372036854775807) %% %s)::integer end',
                 string_agg(
                     format('case when op = ''D'' then b%1$s else a%1$s end', c.position), ', ' order by k.place
                 ),

@@ -81,15 +81,32 @@ def test_what_makes_one_batch_is_not_split(captured: Captured) -> None:
     assert captured.run("select distinct shards from pgevents.batch where batch_id > 1") == [(SHARDS,)]
 
 
-def test_events_without_a_key_and_of_an_older_layout_are_in_a_shard_too(captured: Captured) -> None:
+def test_a_window_with_an_event_of_a_whole_table_is_not_split(captured: Captured) -> None:
+    captured.run("create table thing (id int primary key, n int not null default 0)")
+    captured.install("public.thing")
+    captured.run("insert into thing select generate_series(1, 200); truncate thing")
+    captured.run("insert into thing select generate_series(150, 350)")
+    batches = split(captured)
+    assert [batch.events <= 100 for _, batch in batches] == [True] * len(batches)
+    assert captured.run("select distinct shard, shards from pgevents.batch") == [(0, 1)]
+    seqs = [event.seq for _, batch in batches for event in read(captured, batch)]
+    assert len(seqs) == 402
+    assert seqs == sorted(set(seqs))
+    captured.run("update thing set n = 1; update thing set n = 2")
+    split(captured)
+    assert captured.run("select max(shards) from pgevents.batch") == [(SHARDS,)]
+
+
+def test_events_of_an_older_layout_are_in_a_shard_too(captured: Captured) -> None:
     captured.run("create table thing (id int primary key); create table other (id int primary key)")
     captured.install("public.thing", "public.other")
     captured.run("insert into thing select generate_series(1, 200); insert into other values (1)")
-    captured.run("truncate thing; alter table thing alter id type bigint; alter table thing add more text")
-    captured.run("insert into thing select g, 'x' from generate_series(150, 350) as g")
+    captured.run("alter table thing alter id type bigint; alter table thing add more text")
+    captured.run("insert into thing select g, 'x' from generate_series(250, 450) as g")
+    captured.run("delete from thing where id < 100")
     batches = split(captured)
     events = [(shard, event) for shard, batch in batches for event in read(captured, batch)]
-    assert sorted(event.op for _, event in events) == ["I"] * 402 + ["T"]
+    assert sorted(event.op for _, event in events) == ["D"] * 99 + ["I"] * 402
     shards = {key_of(event, "id"): shard for shard, event in events if event.table == "public.thing"}
     assert all(
         shards[key_of(event, "id")] == shard for shard, event in events if event.table == "public.thing"

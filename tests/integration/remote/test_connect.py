@@ -162,8 +162,9 @@ class Cloud:
             assert line.startswith("Connected to dev"), line + process.communicate(timeout=20)[1]
             yield process
         finally:
-            process.kill()
-            process.communicate()
+            # Killed at once it would leave its tunnels behind, which hold its output open.
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
 
 
 @pytest.fixture
