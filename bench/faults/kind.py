@@ -19,8 +19,8 @@ sent again as they stood; or nothing, since the record itself was restored, so t
 
 
 class Kind(NamedTuple):
-    """One kind of fault. `promises` are the numbers of those in DESIGN.md that it could break; each source has
-    so many `shards`."""
+    """One kind of fault. `promises` are the numbers of those in DESIGN.md that it could break; `shards` is
+    how many each source has."""
 
     name: str
     group: str

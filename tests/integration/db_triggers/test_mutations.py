@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from pgevents.config import Table
-from tests.integration.db_triggers.captured import NAME, Captured
+from tests.integration.db_triggers.captured import NAME, Captured, events_in
 from transform.source.outbox import Outbox
 
 Step = Callable[[Captured], None]
@@ -143,6 +143,20 @@ def column_added(captured: Captured) -> None:
     ]
 
 
+def hot_rows_in_shards(captured: Captured) -> None:
+    """A backlog of few rows, split: a row that is in two shards may be taken in any order."""
+    for _ in range(10):
+        captured.run("update counter set n = n + 1")
+    captured.outbox.open_batches(20, most_shards=3)
+    shards: dict[str | None, set[int]] = {}
+    for shard in range(3):
+        for batch in captured.outbox.open(shard):
+            for rows in captured.outbox.read(batch):
+                for event in events_in(rows):
+                    shards.setdefault(event.after["id"], set()).add(shard)
+    captured.model.inversions += [("shards", (row,)) for row, found in shards.items() if len(found) > 1]
+
+
 class Mutation(NamedTuple):
     mutate: Step
     scenario: Step
@@ -203,6 +217,10 @@ MUTATIONS = {
     ),
     "windows opened without a lock": Mutation(
         rewritten("open_batches(integer, integer, integer)", "perform pg_advisory_xact_lock(1885828470, 1);", ""), two_windows_at_once
+    ),
+    "shards by event": Mutation(
+        rewritten("shard_sql(pgevents.layout, integer)", "'case when op = ''D'' then b%1$s else a%1$s end'", "'seq'"),
+        hot_rows_in_shards,
     ),
     "triggers that replicas do not fire": Mutation(
         executed("drop event trigger pgevents_follow_ddl; alter table counter enable trigger \"!pgevents_insert\""),

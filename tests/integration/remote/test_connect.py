@@ -163,7 +163,7 @@ class Cloud:
             yield process
         finally:
             # Killed at once it would leave its tunnels behind, which hold its output open.
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.communicate(timeout=20)
 
 
