@@ -22,6 +22,6 @@ def run(args: argparse.Namespace) -> int:
         for source, connection in connections.items():
             held = pauses.held(connection, place.what)
             was_paused = pauses.resume(connection, place.what)
-            batches = f"; {held:,} held batches follow" if held else ""
+            batches = f"; {held:,} held {'batch follows' if held == 1 else 'batches follow'}" if held else ""
             print(f"{source}: {args.name} {'goes on' if was_paused else 'was not paused'}{batches}")
     return 0

@@ -11,6 +11,7 @@ from rich.table import Table
 from ops.endpoints import DEFAULT_STATE, connect, read_endpoints, state_option
 from ops.status import ledger
 from ops.status.attention_lines import lines_of
+from pgevents.errors import InputError
 
 SUMMARY = "Show how far each source has come: waiting, in flight, latency, dead letters"
 
@@ -21,21 +22,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = []
+    """Raises InputError for the sources that do not say how they are, when it has shown the others."""
+    found, silent = [], []
     for source, dsn in read_endpoints(args.state).sources.items():
-        with connect(source, dsn) as connection:
-            found.append(ledger.status(source, connection))
+        try:
+            with connect(source, dsn) as connection:
+                found.append(ledger.status(source, connection))
+        except InputError as error:
+            silent.append(str(error))
     if args.json:
         print(msgspec.json.encode(found).decode())
-    else:
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        console.print(_table(found))
-        for line in found:
-            for text, style in lines_of(line, state_option(args.state)):
-                console.print(text, style=style, highlight=False, markup=False)
-            if line.doorbells_failed:
-                console.print(_failed_doorbells(line), style="red", highlight=False)
+    elif found:
+        _show(found, state_option(args.state))
+    if silent:
+        raise InputError("; ".join(silent))
     return 0
+
+
+def _show(found: list[ledger.SourceStatus], option: str) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(_table(found))
+    for line in found:
+        for text, style in lines_of(line, option):
+            console.print(text, style=style, highlight=False, markup=False)
+        if line.doorbells_failed:
+            console.print(_failed_doorbells(line), style="red", highlight=False)
 
 
 def _table(found: list[ledger.SourceStatus]) -> Table:

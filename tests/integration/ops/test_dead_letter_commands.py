@@ -251,8 +251,8 @@ class TestPause:
         assert "shop: sink archive is paused since" in lines
         assert f"by ann (bucket moves); ./pgevents resume archive{option(tmp_path)} ends it" in lines
         assert "shop: 1 batches (1 events) are held for archive" in lines
-        assert run("resume", "archive")[1] == "shop: archive goes on; 1 held batches follow\n"
-        assert run("resume", "archive")[1] == "shop: archive was not paused; 1 held batches follow\n"
+        assert run("resume", "archive")[1] == "shop: archive goes on; 1 held batch follows\n"
+        assert run("resume", "archive")[1] == "shop: archive was not paused; 1 held batch follows\n"
         shop.drain()
         assert shop.archive.seqs() == [1]
         assert "archive" not in run("status")[1]
@@ -289,6 +289,19 @@ class TestSourceThatIsNotCaptured:
         assert (code, err.count("\n")) == (2, 1)
         assert "capture is not installed in source office" in err
         assert shop.run("select what from pgevents.paused") == before
+
+    @pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
+    def test_status_shows_the_others_and_says_so(
+        self, shop: Shop, run: Run, tmp_path: Path, as_json: bool
+    ) -> None:
+        self.office_is_at(tmp_path, make_conninfo(shop.captured.dsn, dbname="postgres"))
+        code, out, err = run("status", *(["--json"] if as_json else []))
+        assert (code, err.count("\n")) == (2, 1)
+        assert "capture is not installed in source office" in err
+        if as_json:
+            assert [each["source"] for each in json.loads(out)] == ["shop"]
+        else:
+            assert out.splitlines()[1].startswith("shop")
 
     def test_commands_for_letters_say_so(self, shop: Shop, run: Run, tmp_path: Path) -> None:
         self.office_is_at(tmp_path, make_conninfo(shop.captured.dsn, dbname="postgres"))
