@@ -23,8 +23,6 @@ from transform.sinks.postgres import PostgresSink
 from transform.source.outbox import Outbox
 from transform.taking import Taking
 
-_STALLED_SECONDS = 90.0
-
 
 class ShardedSource:
     """A source whose every shard has an outbox and a sink of its own."""
@@ -67,9 +65,7 @@ class ShardedSource:
     def _drain_shard(self, described: Pipeline, shard: int) -> Drained:
         outbox = self._outboxes[shard]
         delivery = Delivery(described, outbox, self._sinks[shard], nowhere)
-        return ShardDrain(
-            outbox, Taking(described, outbox, delivery, lambda: False, _STALLED_SECONDS), shard
-        ).run()
+        return ShardDrain(outbox, Taking(described, outbox, delivery, lambda: False, None), shard).run()
 
 
 @contextmanager

@@ -30,6 +30,12 @@ class Aws:
         client: LambdaClient = self._client("lambda", self._impatient())
         return client
 
+    @cached_property
+    def helpers(self) -> "LambdaClient":
+        """Lambda for calls that somebody waits for who can do without them."""
+        client: LambdaClient = self._client("lambda", self._impatient(connect=1, read=2, attempts=1))
+        return client
+
     def secret(self, name: str) -> str:
         """What a secret of Secrets Manager holds."""
         return str(self._client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
@@ -48,7 +54,7 @@ class Aws:
     def _client(self, service: str, config: Any = None) -> Any:
         return self._session.create_client(service, config=config)
 
-    def _impatient(self) -> Any:
+    def _impatient(self, connect: int = 3, read: int = 20, attempts: int = 2) -> Any:
         """Retries are the sweep's: a client that waits through its own would hold the drain's lock.
 
         What is passed is of this code's own making: to have it looked at costs half a millisecond a call.
@@ -56,8 +62,8 @@ class Aws:
         from botocore.config import Config
 
         return Config(
-            connect_timeout=3,
-            read_timeout=20,
-            retries={"mode": "standard", "total_max_attempts": 2},
+            connect_timeout=connect,
+            read_timeout=read,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             parameter_validation=False,
         )

@@ -12,12 +12,12 @@ from pgevents.settings import Connection
 SecretReader = Callable[[str], str]
 
 _CONNECT_SECONDS = 5
-# What the outbox is printed with. And a drain that is frozen or cut off must not keep its lock: the server
-# ends a session that says nothing. Each of its statements looks at what has committed by then. What is handed
-# on must be on disk, whatever the database's default is: when a batch is in the ledger for good, then so is
-# all that was committed before it. And nothing is worth compiling: where the server has a compiler, to open a
-# window of 200 events took it seconds, for milliseconds of work. Only for sources: SET pins a proxy's
-# connection, which the drain's lock does anyway.
+# What the outbox is printed with; a key's shard follows from how it is printed (shard_sql). And a drain that
+# is frozen or cut off must not keep its lock: the server ends a session that says nothing. Each of its
+# statements looks at what has committed by then. What is handed on must be on disk, whatever the database's
+# default is: when a batch is in the ledger for good, then so is all that was committed before it. And nothing
+# is worth compiling: where the server has a compiler, to open a window of 200 events took it seconds, for
+# milliseconds of work. Only for sources: SET pins a proxy's connection, which the drain's lock does anyway.
 PULSE_SECONDS = int(os.environ.get("PGEVENTS_PULSE_SECONDS", "60"))
 SOURCE_SESSION = f"""
 select

@@ -114,7 +114,7 @@ class Drain:
             standing = self._taking.look()
             if self._out_of_time() or standing.is_paused:
                 return False
-            if standing.has_shards:
+            if standing.shards_wait:
                 if not self._shards.finish():
                     return False
                 continue
@@ -126,7 +126,10 @@ class Drain:
 
     def _open_batches(self) -> int:
         limits = self._pipeline.drain
-        return self._outbox.open_batches(limits.batch_events, limits.batch_bytes, self._most_shards)
+        opened = self._outbox.open_batches(limits.batch_events, limits.batch_bytes, self._most_shards)
+        if opened:
+            self._shards.forget()
+        return opened
 
     def _gather(self, in_flight: int) -> None:
         """Lets events gather while the writer has enough to do."""
@@ -160,7 +163,7 @@ class Drain:
         self._outbox.wait_for_commits(self._out_of_time)
         if self._out_of_time():
             return False
-        if self._outbox.has_events() or self._outbox.open():
+        if self._outbox.has_events() or self._outbox.open() or self._outbox.standing().shards_wait:
             return True
         return self._outbox.wait_for_snapshots(self._pipeline.drain.in_flight, self._out_of_time)
 

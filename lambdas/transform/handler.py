@@ -91,9 +91,8 @@ class Transform:
         with translated(source):
             outbox = self._outbox(source)
             delivery = Delivery(self._pipeline, outbox, self._sinks(), self._forwarder().forward)
-            taking = Taking(
-                self._pipeline, outbox, delivery, lambda: time.monotonic() >= until, _OVERDUE_SECONDS
-            )
+            # What is overdue is for the source's own drain to repeat.
+            taking = Taking(self._pipeline, outbox, delivery, lambda: time.monotonic() >= until, None)
             return ShardDrain(outbox, taking, shard).run()
 
     def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
@@ -210,7 +209,7 @@ class Transform:
     def _waking(self, source: str) -> Wake | None:
         if self._pipeline.sources[source].shards == 1:
             return None
-        return waking(self._aws.functions, self._settings.function, source)
+        return waking(self._aws.helpers, self._settings.function, source)
 
     def _forwarder(self) -> Forwarder:
         return Forwarder(
@@ -232,7 +231,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     match event:
         case {"kind": "doorbell", "source": str(source)}:
             return _answer("doorbell", lambda: {source: _transform.drain(source, context)})
-        case {"kind": "shard", "source": str(source), "shard": int(shard)}:
+        case {"kind": "shard", "source": str(source), "shard": int(shard)} if shard > 0:
             return _answer("shard", lambda: {source: _transform.drain_shard(source, shard, context)})
         case {"kind": "sweep"}:
             return _answer("sweep", lambda: _transform.sweep(event.get("source"), context))

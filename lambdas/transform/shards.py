@@ -27,8 +27,13 @@ Wake = Callable[[int], object]
 
 _POLL_SECONDS = 0.005
 _LONGEST_POLL_SECONDS = 0.04
-# What a new Lambda may take to come, and then somebody else does its work.
+# What a new Lambda may take to come. Then somebody else does its work, and it is called once more.
 _COMING_SECONDS = 3.0
+# So long nobody is called after a call that failed.
+_SILENT_SECONDS = 30.0
+# The source's own drain, which has taken over, lets go of a shard's lock after each batch.
+_LOCK_SECONDS = 1.0
+_LOCK_PAUSE_SECONDS = 0.01
 # Windows follow each other closely under load: a drain that waits for a moment spares an invocation.
 _LINGER_SECONDS = 0.25
 _LINGER_PAUSE_SECONDS = 0.01
@@ -52,15 +57,20 @@ class Shards:
         self._outbox = outbox
         self._taking = taking
         self._wake = wake
-        self._woken_at: dict[int, float] = {}
+        # When each shard that is asleep was found so, and when it was called last.
+        self._asleep_since: dict[int, float] = {}
+        self._called_at: dict[int, float] = {}
+        self._call_nobody_until = float("-inf") if wake else float("inf")
 
     def wake(self) -> bool:
-        """Wakes each shard whose batches wait and that was not woken for them yet; whether there is one."""
+        """Calls each shard whose batches wait while it is asleep; whether any batch of theirs waits."""
         waiting = self._outbox.waiting_shards()
-        self._woken_at = {shard: at for shard, at in self._woken_at.items() if shard in waiting}
-        for shard, is_awake in waiting.items():
-            if not is_awake and shard not in self._woken_at:
-                self._ring(shard)
+        asleep = {shard for shard, is_awake in waiting.items() if not is_awake}
+        now = time.monotonic()
+        self._asleep_since = {shard: self._asleep_since.get(shard, now) for shard in asleep}
+        for shard in sorted(asleep):
+            if now >= self._called_at.get(shard, float("-inf")) + _COMING_SECONDS:
+                self._call(shard)
         return bool(waiting)
 
     def finish(self) -> bool:
@@ -78,26 +88,29 @@ class Shards:
                 pause = min(2 * pause, _LONGEST_POLL_SECONDS)
         return True
 
-    def _ring(self, shard: int) -> None:
-        self._woken_at[shard] = float("-inf")
-        if self._wake is not None:
-            try:
-                self._wake(shard)
-                self._woken_at[shard] = time.monotonic()
-            except TransientError as error:
-                log.warning("shard was not woken", source=self._outbox.source, shard=shard, error=str(error))
+    def forget(self) -> None:
+        """Forgets whom it has called: there are other batches now."""
+        self._asleep_since.clear()
+        self._called_at.clear()
+
+    def _call(self, shard: int) -> None:
+        """Calls a shard; after one call that fails nobody for a while, since each may take long to fail."""
+        if self._wake is None or time.monotonic() < self._call_nobody_until:
+            return
+        self._called_at[shard] = time.monotonic()
+        try:
+            self._wake(shard)
+        except TransientError as error:
+            log.warning("shard was not woken", source=self._outbox.source, shard=shard, error=str(error))
+            self._call_nobody_until = time.monotonic() + _SILENT_SECONDS
 
     def _take_over(self) -> bool:
-        """Takes a batch of each shard whose drain was called long ago and is not there; whether it took any.
-
-        Then that is called once more: it may have ended for want of time.
-        """
-        since = time.monotonic() - _COMING_SECONDS
-        late = [shard for shard, at in self._woken_at.items() if at <= since]
-        taken = [shard for shard in late if self._take_one(shard)]
-        for shard in taken:
-            self._ring(shard)
-        return bool(taken)
+        """Takes a batch of each shard that nobody comes for; whether there was one."""
+        now = time.monotonic()
+        patience = 0.0 if now < self._call_nobody_until else _COMING_SECONDS
+        late = [shard for shard, since in self._asleep_since.items() if now >= since + patience]
+        taken = [self._take_one(shard) for shard in late]
+        return any(taken)
 
     def _take_one(self, shard: int) -> bool:
         if not self._outbox.try_shard_lock(shard):
@@ -126,7 +139,7 @@ class ShardDrain:
         Does nothing while another drain of the shard is awake. Raises the error of a sink that failed when
         everything else is done.
         """
-        if self._outbox.try_shard_lock(self._shard):
+        if self._has_lock():
             try:
                 while self._take_what_waits() and self._linger():
                     pass
@@ -144,6 +157,12 @@ class ShardDrain:
         if failure := self._taking.left_out.failure():
             raise failure
         return self._taking.delivery.drained
+
+    def _has_lock(self) -> bool:
+        until = time.monotonic() + _LOCK_SECONDS
+        while not (has_lock := self._outbox.try_shard_lock(self._shard)) and time.monotonic() < until:
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        return has_lock
 
     def _take_what_waits(self) -> bool:
         """False when the time is up or the source is paused."""

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 10.0
 
 class Taking:
     """Takes batches of one source. `out_of_time` says when to let go; after `stalled_seconds` a batch that
-    the writer was given and has not confirmed is given to it once more."""
+    the writer was given and has not confirmed is given to it once more, never when that is None."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Taking:
         outbox: Outbox,
         delivery: Delivery,
         out_of_time: Callable[[], bool],
-        stalled_seconds: float,
+        stalled_seconds: float | None,
     ) -> None:
         self._pipeline = pipeline
         self._outbox = outbox
@@ -88,8 +88,9 @@ class Taking:
 
     def repeat_if_due(self) -> None:
         """The same, every now and then: a sweep does not come by as long as this drain is awake."""
-        if time.monotonic() > self._repeated_at + self._stalled_seconds:
-            self.repeat(self._stalled_seconds)
+        stalled_seconds = self._stalled_seconds
+        if stalled_seconds is not None and time.monotonic() > self._repeated_at + stalled_seconds:
+            self.repeat(stalled_seconds)
 
     def has_writer(self) -> bool:
         """Whether there is a warehouse and it is at hand."""
@@ -115,7 +116,8 @@ class Taking:
         return not self.out_of_time()
 
     def _go_on_without_writer(self) -> None:
-        self.repeat(self._stalled_seconds)
+        if self._stalled_seconds is not None:
+            self.repeat(self._stalled_seconds)
         for warehouse in self.delivery.warehouses:
             self.left_out.rest(warehouse, "the writer confirms nothing")
         self._patience_seconds = 0.0

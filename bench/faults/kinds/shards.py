@@ -23,6 +23,10 @@ def _kind(name: str, promises: tuple[int, ...], attack: Attack, **named: object)
 
 def _calls() -> None:
     _kind("calls lost", (1, 3), ordered("transform", kind="drop", contains=CALL, probability=0.7))
+    _kind(
+        "Invoke API hangs for calls", (1, 3),
+        ordered("transform", kind="hang", seconds=3.0, contains=CALL, count=2),
+    )  # fmt: skip
     _kind("calls duplicated", (3, 4), ordered("transform", kind="duplicate", contains=CALL))
     _kind(
         "calls delayed",

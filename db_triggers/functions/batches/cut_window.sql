@@ -42,20 +42,22 @@ begin
     ),
 
     shared_out as (
-        select l.*, s.shards, l.shard % s.shards as taken_by
+        select
+            l.shard % s.shards as shard, s.shards, l.slice, l.layout_id, l.half, l.events, l.weight,
+            l.seq_from, l.seq_to, l.first_at, l.last_at, l.first_row, l.last_row
         from laid as l
         cross join split as s
     ),
 
     weighed as (
-        select taken_by, slice, sum(events)::bigint as events, sum(weight)::bigint as weight
+        select shard, slice, sum(events)::bigint as events, sum(weight)::bigint as weight
         from shared_out
-        group by taken_by, slice
+        group by shard, slice
     ),
 
     counted as (
         select
-            taken_by, slice, weight > full_batch / 2 as alone,
+            shard, slice, weight > full_batch / 2 as alone,
             case
                 when weight > full_batch / 2 then 2 * full_batch else greatest(weight, events * least_share)
             end as share
@@ -64,9 +66,9 @@ begin
 
     numbered as (
         select
-            taken_by, slice,
+            shard, slice,
             div(
-                sum(share) over (partition by taken_by order by slice rows unbounded preceding) - share,
+                sum(share) over (partition by shard order by slice rows unbounded preceding) - share,
                 full_batch
             )::bigint
             + alone::integer as cut
@@ -75,21 +77,21 @@ begin
 
     parts as (
         select
-            l.taken_by, l.shards, n.cut, l.layout_id, l.half, sum(l.events) as events,
+            l.shard, l.shards, n.cut, l.layout_id, l.half, sum(l.events) as events,
             min(l.seq_from) as seq_from, max(l.seq_to) as seq_to,
             min(l.first_at) as first_at, max(l.last_at) as last_at,
             min(l.first_row) as first_row, max(l.last_row) as last_row
         from shared_out as l
-        inner join numbered as n on l.taken_by = n.taken_by and l.slice = n.slice
-        group by l.taken_by, l.shards, n.cut, l.layout_id, l.half
+        inner join numbered as n on l.shard = n.shard and l.slice = n.slice
+        group by l.shard, l.shards, n.cut, l.layout_id, l.half
     ),
 
     cuts as (
         select
-            taken_by, shards, cut, sum(events) as events, min(seq_from) as seq_from, max(seq_to) as seq_to,
+            shard, shards, cut, sum(events) as events, min(seq_from) as seq_from, max(seq_to) as seq_to,
             min(first_at) as first_at, max(last_at) as last_at
         from parts
-        group by taken_by, shards, cut
+        group by shard, shards, cut
     ),
 
     heavy as (
@@ -103,7 +105,7 @@ begin
             first_captured_at, last_captured_at
         )
         select
-            s.epoch, earlier, latest, c.taken_by, c.shards, c.seq_from, c.seq_to, c.events,
+            s.epoch, earlier, latest, c.shard, c.shards, c.seq_from, c.seq_to, c.events,
             c.first_at, c.last_at
         from cuts as c
         cross join pgevents.setting as s
@@ -116,7 +118,7 @@ begin
         insert into pgevents.batch_part (batch_id, layout_id, half, first_row, last_row)
         select o.batch_id, p.layout_id, p.half, p.first_row, p.last_row
         from parts as p
-        inner join cuts as c on p.taken_by = c.taken_by and p.cut = c.cut
+        inner join cuts as c on p.shard = c.shard and p.cut = c.cut
         inner join opened as o on c.seq_from = o.seq_from
     )
 

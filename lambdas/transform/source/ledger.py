@@ -19,14 +19,14 @@ class Standing(msgspec.Struct, frozen=True):
     """What a drain must know before it goes on.
 
     `paused` are the word source and names of sinks; `in_flight` counts the batches that the writer was given
-    and has not confirmed; `has_held` says whether any batch waits for a sink, `has_shards` whether any waits
-    for a drain of another shard than the source's own.
+    and has not confirmed; `has_held` says whether any batch waits for a sink, `shards_wait` whether any of
+    another shard than the source's own drain takes is open.
     """
 
     paused: frozenset[str]
     in_flight: int
     has_held: bool
-    has_shards: bool = False
+    shards_wait: bool = False
 
     @property
     def is_paused(self) -> bool:
@@ -42,8 +42,8 @@ class Ledger(SourceSession):
         row = self._connection.execute(_STANDING).fetchone()
         if row is None:
             raise AssertionError("a query without a condition has one row")
-        paused, in_flight, has_held, has_shards = row
-        return Standing(frozenset(paused), in_flight, has_held, has_shards)
+        paused, in_flight, has_held, shards_wait = row
+        return Standing(frozenset(paused), in_flight, has_held, shards_wait)
 
     def open(self, shard: int = 0) -> list[LedgerBatch]:
         """The batches of a shard that nobody has taken yet: replays first, which are shard 0's, then the
@@ -81,21 +81,16 @@ class Ledger(SourceSession):
         Nothing is changed if it is applied already; and it is applied if the writer was so quick as to
         confirm it before this.
         """
-        self._mark(_FORWARDED, {"batch_id": batch.batch_id, "opened_at": batch.opened_at})
+        self._mark(_FORWARDED, _identity(batch))
 
     def mark_written(self, batch: LedgerBatch) -> None:
         """Notes that every sink holds the batch."""
-        self._mark(_WRITTEN, {"batch_id": batch.batch_id, "opened_at": batch.opened_at})
+        self._mark(_WRITTEN, _identity(batch))
 
     def hold(self, batch: LedgerBatch, sinks: Collection[str], forwarded: bool, error: str) -> None:
         """Notes that the batch waits for these sinks; `forwarded` says whether the writer was given it."""
-        self._mark(
-            _HELD,
-            {
-                "batch_id": batch.batch_id, "opened_at": batch.opened_at, "sinks": sorted(sinks),
-                "forwarded": forwarded, "error": error,
-            },
-        )  # fmt: skip
+        sinks = sorted(sinks)
+        self._mark(_HELD, _identity(batch) | {"sinks": sinks, "forwarded": forwarded, "error": error})
 
     def mark_applied(
         self,
@@ -180,6 +175,11 @@ class Ledger(SourceSession):
         return [LedgerBatch(*row) for row in self._connection.execute(query.encode(), parameters)]
 
 
+def _identity(batch: LedgerBatch) -> dict[str, object]:
+    """What a batch must still be when it is noted: a new epoch has its events taken once more."""
+    return {"batch_id": batch.batch_id, "epoch": batch.epoch, "opened_at": batch.opened_at}
+
+
 # By kind, replay comes before window: a row's later events go on as soon as the earlier ones are put right.
 _BATCHES = """
 select
@@ -242,7 +242,8 @@ set
     applied_at = case when b.confirmed_epoch is not distinct from b.epoch then clock_timestamp() end,
     forwarded_at = clock_timestamp(), held_for = '{}', last_error = '', attempts = b.attempts + 1
 where
-    b.batch_id = %(batch_id)s and b.opened_at = %(opened_at)s and b.state in ('open', 'forwarded', 'held')
+    b.batch_id = %(batch_id)s and b.epoch = %(epoch)s and b.opened_at = %(opened_at)s
+    and b.state in ('open', 'forwarded', 'held')
 """
 
 _WRITTEN = """
@@ -251,7 +252,8 @@ set
     state = 'applied', applied_at = clock_timestamp(), held_for = '{}', last_error = '',
     attempts = b.attempts + 1
 where
-    b.batch_id = %(batch_id)s and b.opened_at = %(opened_at)s and b.state in ('open', 'forwarded', 'held')
+    b.batch_id = %(batch_id)s and b.epoch = %(epoch)s and b.opened_at = %(opened_at)s
+    and b.state in ('open', 'forwarded', 'held')
 """
 
 _HELD = """
@@ -260,7 +262,8 @@ set
     state = 'held', held_for = %(sinks)s, last_error = %(error)s, attempts = b.attempts + 1,
     forwarded_at = case when %(forwarded)s then clock_timestamp() end
 where
-    b.batch_id = %(batch_id)s and b.opened_at = %(opened_at)s and b.state in ('open', 'forwarded', 'held')
+    b.batch_id = %(batch_id)s and b.epoch = %(epoch)s and b.opened_at = %(opened_at)s
+    and b.state in ('open', 'forwarded', 'held')
 """
 
 # A batch that is open may not have been written to every sink yet, one that is held has not: that Redshift

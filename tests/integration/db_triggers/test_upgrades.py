@@ -15,6 +15,13 @@ for each row when (
 ) execute function pgevents.ring();
 alter table pgevents.outbox_1_{half} enable always trigger ring;
 """
+BEFORE_SHARDS = """
+alter table pgevents.batch drop column shard, drop column shards;
+drop function pgevents.open_batches(integer, integer, integer);
+create function pgevents.open_batches(batch_events integer, batch_bytes integer default 8388608) returns integer
+language sql return 0;
+delete from pgevents.migration where name = '0006_shards.sql';
+"""
 RUNG = "select pg_sequence_last_value('pgevents.doorbell_rung')"
 
 
@@ -44,6 +51,19 @@ def test_events_of_the_older_form_arrive_and_new_ones_ring(older: Captured) -> N
     ]
     assert older.run(RUNG) == [(2,)]
     assert older.differences() == []
+
+
+def test_batches_from_before_there_were_shards_are_drained(captured: Captured) -> None:
+    captured.run("create table account (id int primary key, n int)")
+    captured.install("public.account")
+    captured.run("insert into account select generate_series(1, 250)")
+    captured.outbox.open_batches(100)
+    captured.run(BEFORE_SHARDS)
+    assert upgrade(captured) == ["0006_shards.sql"]
+    assert captured.run("select pgevents.open_batches(100)") == [(0,)]
+    assert captured.run("select shard, shards from pgevents.batch where state = 'open'") == [(0, 1)] * 3
+    captured.run("update account set n = 1")
+    assert captured.differences() == []
 
 
 def test_a_transaction_that_spans_the_upgrade_rings_once_and_loses_nothing(older: Captured) -> None:

@@ -62,7 +62,7 @@ class Sharded:
         """What a Lambda does that was woken for a shard."""
         outbox = outbox or Outbox(NAME, self.captured.lambda_connection())
         delivery = Delivery(self.pipeline, outbox, {"model": self._write}, no_warehouse)
-        taking = Taking(self.pipeline, outbox, delivery, lambda: False, 90.0)
+        taking = Taking(self.pipeline, outbox, delivery, lambda: False, None)
         return ShardDrain(outbox, taking, shard).run()
 
     def _wake(self, shard: int) -> None:

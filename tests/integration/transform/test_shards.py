@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
@@ -58,6 +59,88 @@ def test_the_source_s_own_drain_takes_over_for_a_drain_that_does_not_come(
     sharded.run("insert into account select generate_series(1, 1000)")
     assert sharded.drain().events == 1_000
     assert sharded.captured.differences() == []
+
+
+def test_after_a_call_that_fails_nobody_is_called_for_a_while(sharded: Sharded) -> None:
+    """Each may take long until it fails."""
+    sharded.comes = nobody
+    sharded.run("insert into account select generate_series(1, 1000)")
+    assert sharded.drain().events == 1_000
+    assert sharded.woken == [1]
+
+
+def test_shards_that_are_through_first_are_called_for_the_next_window_too(sharded: Sharded) -> None:
+    more = iter(["insert into account select generate_series(1001, 2000)"])
+
+    def write_slowly(batch: Batch) -> object:
+        if threading.current_thread() is threading.main_thread():
+            if statement := next(more, ""):
+                sharded.run(statement)
+            time.sleep(0.2)
+        return sharded.captured.model.apply(batch)
+
+    sharded.writes = write_slowly
+    sharded.run("insert into account select generate_series(1, 1000)")
+    drained = sharded.drain()
+    sharded.beside()
+    assert sharded.captured.differences() == []
+    [(of_its_own,)] = sharded.run("select sum(events) from pgevents.batch where shard = 0")
+    assert drained.events == of_its_own
+    assert sharded.run("select count(distinct window_to::text) from pgevents.batch where shards > 1") == [
+        (2,)
+    ]
+
+
+def test_a_batch_that_moves_to_a_new_epoch_while_it_is_taken_is_taken_again(sharded: Sharded) -> None:
+    sharded.run("insert into account select generate_series(1, 1000)")
+    sharded.captured.outbox.open_batches(100, most_shards=SHARDS)
+    epochs: list[tuple[int, int]] = []
+
+    def write(batch: Batch) -> object:
+        if not epochs:
+            sharded.run("select pgevents.begin_epoch('a sink said so', 1, 1)")
+        epochs.append((batch.batch_id, batch.epoch))
+        return sharded.captured.model.apply(batch)
+
+    sharded.writes = write
+    sharded.drain_shard(1)
+    taken = sharded.run("select batch_id, epoch from pgevents.batch where shard = 1 and state = 'applied'")
+    assert len(taken) > 1
+    assert {batch_id for batch_id, epoch in epochs if epoch == 1} == {batch_id for batch_id, _ in taken}
+    assert set(taken) <= set(epochs)
+
+
+def test_the_last_look_sees_what_was_refused_of_another_shard(
+    sharded: Sharded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharded.run("insert into account select generate_series(1, 1000)")
+    sharded.drain()
+    sharded.beside()
+    wait, other = sharded.captured.outbox.wait_for_commits, sharded.captured.connect()
+    refused = iter(["update pgevents.batch set state = 'open', applied_at = null where shard = 1"])
+
+    def wait_and_be_refused(out_of_time: Callable[[], bool]) -> None:
+        wait(out_of_time)
+        if statement := next(refused, ""):
+            other.execute(statement)
+
+    monkeypatch.setattr(sharded.captured.outbox, "wait_for_commits", wait_and_be_refused)
+    sharded.drain()
+    sharded.beside()
+    assert unfinished(sharded) == []
+
+
+def test_what_is_overdue_is_repeated_by_the_source_s_own_drain_alone(sharded: Sharded) -> None:
+    sharded.run("insert into account select generate_series(1, 1000)")
+    sharded.drain()
+    sharded.beside()
+    sharded.run(
+        "update pgevents.batch set state = 'forwarded', applied_at = null, forwarded_at = now() - interval '1 hour'"
+    )
+    sharded.run("update account set n = n + 1")
+    sharded.captured.outbox.open_batches(100, most_shards=SHARDS)
+    assert sharded.drain_shard(2).events < 400
+    assert sharded.drain(overdue_seconds=90.0).events > 1_000
 
 
 def test_it_waits_for_a_drain_that_is_slow_and_opens_no_window_meanwhile(sharded: Sharded) -> None:

@@ -140,10 +140,8 @@ class LedgerOutbox:
         return False
 
     def standing(self) -> Standing:
-        waiting_shards = bool(self.waiting_shards())
-        return Standing(
-            frozenset(self.pauses), self.in_flight(), bool(self._in_state("held")), waiting_shards
-        )
+        shards_wait = bool(self.waiting_shards())
+        return Standing(frozenset(self.pauses), self.in_flight(), bool(self._in_state("held")), shards_wait)
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:

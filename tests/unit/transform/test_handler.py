@@ -152,6 +152,12 @@ def test_invocation_for_a_shard_drains_that_alone(
     assert list(app.execute("select distinct shard from pgevents.batch where state = 'open'")) == [(0,)]
 
 
+@pytest.mark.parametrize("shard", [0, -1, "1", None])
+def test_what_is_no_other_shard_is_refused(shard: object) -> None:
+    with pytest.raises(InputError, match="event of no known kind"):
+        handler.handle({"kind": "shard", "source": "accounts", "shard": shard}, Context())
+
+
 def test_shards_that_cannot_be_woken_are_drained_by_the_doorbell_s_invocation(
     app: psycopg.Connection,
     replica: str,
