@@ -75,6 +75,8 @@ class Forwarder:
     def _invoke(self, event: bytes) -> None:
         with aws_errors(f"invoke {self._function}"):
             answer = self._lambda.invoke(FunctionName=self._function, InvocationType="Event", Payload=event)
+            # Empty, and read all the same: only then does the next call go over this connection.
+            answer["Payload"].read()
         if answer["StatusCode"] != 202:
             raise TransientError(
                 f"could not invoke {self._function}: it answered {answer['StatusCode']}, not 202"

@@ -1,7 +1,9 @@
 """Forwarding when AWS does not take it. What it does when all is well is tried on the real services."""
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -84,6 +86,32 @@ def test_service_out_of_reach_is_a_failure_that_may_pass() -> None:
 
     with pytest.raises(TransientError, match="could not invoke writer: Could not connect"):
         Forwarder(Unreachable(), Unreachable(), "writer", "events").forward(BATCH)  # type: ignore[arg-type]
+
+
+def test_one_connection_serves_every_batch() -> None:
+    clients = set()
+
+    class Lambda(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            clients.add(self.client_address)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(202)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Lambda) as server:
+        Thread(target=server.serve_forever).start()
+        client = SESSION.client("lambda", endpoint_url=f"http://127.0.0.1:{server.server_port}")
+        for _ in range(3):
+            Forwarder(client, SESSION.client("s3"), "writer", "events").forward(BATCH)
+        client.close()
+        server.shutdown()
+    assert len(clients) == 1
 
 
 def test_key_of_a_forwarded_batch_is_its_own_and_always_the_same() -> None:
