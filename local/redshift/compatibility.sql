@@ -116,6 +116,45 @@ immutable strict language sql as $$
     end::bigint
 $$;
 
+-- An index over the leading columns of a sort key, unless the table has one: only those that always fit into
+-- an index, since a key of Redshift may be longer than that. A new table is believed to have 200 keys, whatever
+-- its size, and its index would be left alone; until somebody analyzes it, a single column is believed unique.
+create or replace function pg_catalog.index_sort_key(relation regclass, columns text[]) returns void
+language plpgsql as $$
+declare
+    indexed text[] := '{}';
+    name text;
+begin
+    if exists (select from pg_catalog.pg_index as present where present.indrelid = relation) then
+        return;
+    end if;
+    foreach name in array columns[:8] loop
+        exit when not exists (
+            select from pg_catalog.pg_attribute as a
+            where
+                a.attrelid = relation and a.attname = name
+                and (
+                    a.attlen > 0 or a.atttypid = 'numeric'::regtype
+                    or (a.atttypid in ('varchar'::regtype, 'bpchar'::regtype) and a.atttypmod between 4 and 260)
+                )
+        );
+        indexed := indexed || quote_ident(name);
+    end loop;
+    if indexed <> '{}' then
+        execute format('create index on %s (%s)', relation, array_to_string(indexed, ', '));
+    end if;
+    if cardinality(indexed) = 1 then
+        perform pg_catalog.pg_restore_attribute_stats(
+            'schemaname', n.nspname::text, 'relname', c.relname::text, 'attname', columns[1],
+            'inherited', false, 'null_frac', 0::real, 'avg_width', 8, 'n_distinct', '-1'::real
+        )
+        from pg_catalog.pg_class as c
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where c.oid = relation;
+    end if;
+end
+$$;
+
 create or replace view pg_catalog.pg_table_def as
 select
     namespace.nspname as schemaname,

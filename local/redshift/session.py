@@ -22,6 +22,7 @@ from local.redshift.refusals import (
     statement_too_large,
     too_many_values,
 )
+from local.redshift.sort_keys import COMPLETED
 from local.redshift.tokens import Statement, statements, words
 from local.redshift.translation import translate
 from local.redshift.wire import Message
@@ -37,8 +38,14 @@ _SESSION = {
     "escape_string_warning": "off",
     "backslash_quote": "on",
     "TimeZone": "UTC",
+    # The default is for disks: with it, a table has to be ten times as large before its index is used.
+    "random_page_cost": "1.1",
 }
 _KEPT_REFUSALS = 256
+_ANSWERS = b"SEZG"
+"""The server's messages that are looked at; the others pass unread."""
+_COMPLETION = b"C"
+"""Those that tell of a statement's end: looked at while the client must not be told of one."""
 
 
 class Peer(NamedTuple):
@@ -58,11 +65,15 @@ class Peer(NamedTuple):
 
 
 class Translated(NamedTuple):
-    """A statement as it came and as PostgreSQL runs it. `copy`: the rows that it loads from S3."""
+    """A statement as it came and as PostgreSQL runs it.
+
+    `copy`: the rows that it loads from S3. `then`: what runs after it, of which the client is told nothing.
+    """
 
     original: str
     text: str
     copy: Command | None = None
+    then: str = ""
 
 
 class HungUp(Exception):
@@ -93,6 +104,7 @@ class Session:
         self._rewritten = False
         self._drop_when_ready = False
         self._is_driver = False
+        self._answers = bytearray(_ANSWERS)
 
     async def start(self, code: int, body: bytes) -> None:
         """Sends the client's startup message on, with what every session of the warehouse has."""
@@ -134,7 +146,7 @@ class Session:
         sql = message.body[:-1].decode()
         texts = self._translated(sql, len(message.body))
         done: list[str] = []
-        for original, text, copy in texts:
+        for original, text, copy, then in texts:
             faults = self._faults.on_statement(original)
             await _wait_for(faults)
             if refusal := _error_of(faults):
@@ -144,6 +156,9 @@ class Session:
                 await self._drop_after_query(done)
                 return
             done.append(text if copy is None else await self._loading(copy))
+            if then:
+                self._answers += _COMPLETION
+                done.append(then)
             if _has(faults, "drop_after"):
                 await self._drop_after_query(done)
                 return
@@ -209,7 +224,7 @@ class Session:
         if declared > MAX_BIND_VALUES:
             text, types = self._mark(too_many_values(declared)), b"\0\0"
         else:
-            [(_, text, copy), *more] = self._translated(sql, len(sql_bytes))
+            [(_, text, copy, _), *more] = self._translated(sql, len(sql_bytes))
             if copy is not None:
                 text = self._mark(Refusal("0A000", "this stand-in knows COPY as a simple query only"))
             if more:  # PostgreSQL refuses several statements here as Redshift does
@@ -246,7 +261,7 @@ class Session:
     # Answers.
 
     async def _to_client(self) -> None:
-        async for part in wire.read_messages(self._server.reader, b"SEZG"):
+        async for part in wire.read_messages(self._server.reader, self._answers):
             if isinstance(part, Message):
                 await self._answer(part)
             elif not self._drop_when_ready:
@@ -262,6 +277,9 @@ class Session:
                 self._hang_up()
             self._in_transaction = message.body != b"I"
             self._loads.clear()
+            self._answers[:] = _ANSWERS
+        elif message.body == COMPLETED and message.kind == _COMPLETION:
+            return
         elif message.kind == b"E":
             message = self._worded(message)
         elif self._is_driver and message.body.startswith(b"server_version\0"):
@@ -296,7 +314,8 @@ def _translated(statement: Statement) -> Translated:
     if statement.verb == "copy":
         copy = command_of(statement)
         return Translated(original, copy.sql, copy)
-    return Translated(original, translate(statement))
+    translation = translate(statement)
+    return Translated(original, translation.sql, then=translation.then)
 
 
 _COPIED = re.compile(r"COPY (?P<table>\S+), line \d+")

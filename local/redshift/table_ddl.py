@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from local.redshift.column_types import ColumnType, constraint_name, translated
 from local.redshift.refusals import Refusal, Refused, syntax_error
+from local.redshift.sort_keys import index_sort_key
 from local.redshift.tokens import Statement, words
 
 _ATTRIBUTES = words(
@@ -18,12 +19,16 @@ _NO_OPERATION = "replica identity default"
 
 
 class Draft:
-    """A statement while it is rewritten. Positions are those of `statement.keys`."""
+    """A statement while it is rewritten. Positions are those of `statement.keys`.
+
+    `then` is what has to run after it, "" for nothing.
+    """
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self.keys = statement.keys
         self.pieces = [token.text for token in statement.tokens]
+        self.then = ""
 
     def replace(self, first: int, text: str, last: int | None = None) -> None:
         """Puts text in the place of the tokens from `first` to `last`, both included."""
@@ -64,15 +69,21 @@ def rewrite_create_table(draft: Draft) -> None:
     name = keys.index("table") + 1
     if keys[name : name + 3] == ["if", "not", "exists"]:
         name += 3
-    if keys[name].startswith("#") and not {"temp", "temporary"} & set(keys[:name]):
+    is_temporary = not {"temp", "temporary"}.isdisjoint(keys[:name])
+    if keys[name].startswith("#") and not is_temporary:
         draft.replace(keys.index("table"), "temp table")
+        is_temporary = True
     end_of_name = name + 2 if keys[name + 1 : name + 2] == ["."] else name
     rest = end_of_name + 1
     if keys[rest : rest + 1] == ["("]:
         closing = draft.statement.closing(rest)
         _rewrite_columns(draft, rest, closing)
         rest = closing + 1
-    _rewrite_table_attributes(draft, rest)
+    sort_key = _rewrite_table_attributes(draft, rest)
+    if sort_key and not is_temporary:
+        draft.then = index_sort_key(
+            [draft.plain_name(at) for at in range(name, end_of_name + 1, 2)], sort_key
+        )
 
 
 def rewrite_alter_table(draft: Draft) -> None:
@@ -239,9 +250,10 @@ _WITH_ARGUMENTS = frozenset(("distkey", "sortkey"))
 _WITH_WORD = frozenset(("diststyle", "encode", "backup"))
 
 
-def _rewrite_table_attributes(draft: Draft, at: int) -> None:
-    """Distribution and sort keys of a table in place, up to AS."""
+def _rewrite_table_attributes(draft: Draft, at: int) -> list[str]:
+    """Distribution and sort keys of a table in place, up to AS; the names of the sort key's columns."""
     keys = draft.keys
+    sort_key: list[str] = []
     while at < len(keys) and keys[at] != "as":
         if keys[at] in ("compound", "interleaved"):
             draft.replace(at, "")
@@ -250,8 +262,11 @@ def _rewrite_table_attributes(draft: Draft, at: int) -> None:
             at += 1
         elif keys[at] in _WITH_ARGUMENTS and keys[at + 1 : at + 2] == ["("]:
             end = draft.statement.closing(at + 1)
+            if keys[at] == "sortkey":
+                sort_key = [draft.plain_name(column) for column in range(at + 2, end, 2)]
             draft.replace(at, "", end)
             at = end
         else:
             raise Refused(syntax_error(keys[at]))
         at += 1
+    return sort_key

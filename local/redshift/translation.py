@@ -1,5 +1,7 @@
 """One statement of Redshift's SQL as PostgreSQL runs it, or the error that Redshift answers with."""
 
+from typing import NamedTuple
+
 from local.redshift.column_types import translated
 from local.redshift.refusals import Refused, refusal_of
 from local.redshift.table_ddl import Draft, ascii_lower, rewrite_alter_table, rewrite_create_table
@@ -22,13 +24,20 @@ _RENAMED = {
 _DATE_PARTS_FIRST = frozenset(("dateadd", "datediff", "date_add", "date_diff"))
 
 
-def translate(statement: Statement) -> str:
+class Translation(NamedTuple):
+    """A statement in PostgreSQL's words, and what has to run after it, "" for nothing."""
+
+    sql: str
+    then: str = ""
+
+
+def translate(statement: Statement) -> Translation:
     """The statement in PostgreSQL's words; the same text when nothing in it is Redshift's own.
 
     Raises Refused for what Redshift does not have.
     """
     if not statement.code or _reads_catalog(statement):
-        return statement.text
+        return Translation(statement.text)
     if refusal := refusal_of(statement):
         raise Refused(refusal)
     draft = Draft(statement)
@@ -38,7 +47,7 @@ def translate(statement: Statement) -> str:
         _rewrite_create(draft)
     elif statement.verb == "alter" and statement.keys[1:2] == ["table"]:
         rewrite_alter_table(draft)
-    return draft.sql()
+    return Translation(draft.sql(), draft.then)
 
 
 def _reads_catalog(statement: Statement) -> bool:

@@ -86,7 +86,9 @@ def encode_error(fields: Mapping[str, str]) -> Message:
     return Message(b"E", b"".join(f"{key}{text}\0".encode() for key, text in fields.items()) + b"\0")
 
 
-async def read_messages(reader: asyncio.StreamReader, wanted: bytes) -> AsyncIterator[Message | bytes]:
+async def read_messages(
+    reader: asyncio.StreamReader, wanted: bytes | bytearray
+) -> AsyncIterator[Message | bytes]:
     """What a server sends: messages of the wanted types, and whole runs of all others as they came.
 
     Rows are never unpacked, so a large result costs little more than the copy. Ends when the server hangs up.
@@ -98,7 +100,7 @@ async def read_messages(reader: asyncio.StreamReader, wanted: bytes) -> AsyncIte
             yield part
 
 
-def _whole_messages(buffer: bytearray, wanted: bytes) -> list[Message | bytes]:
+def _whole_messages(buffer: bytearray, wanted: bytes | bytearray) -> list[Message | bytes]:
     """Takes the whole messages out of the buffer, from its front."""
     parts: list[Message | bytes] = []
     position = run = 0

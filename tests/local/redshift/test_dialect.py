@@ -183,3 +183,45 @@ def test_more_than_32767_bind_values_are_refused(client: psycopg.Connection) -> 
     assert client.execute(values(32_767).encode(), [1] * 32_767).fetchone() == (1,)
     assert "32767" in str(failure(client, values(32_768), *[1] * 32_768))
     assert one(client, "select 1") == 1
+
+
+def test_sort_key_finds_rows_without_reading_the_table(client: psycopg.Connection) -> None:
+    client.execute("create table t (id bigint, note varchar(max)) distkey (id) compound sortkey (id)")
+    client.execute("insert into t select g, repeat('a note ', 100) from generate_series(1, 5000) as g")
+    client.execute("create temp table stage (id bigint, note varchar(max)) sortkey (id)")
+    client.execute("insert into stage select id, note from t where id < 20")
+    plan = client.execute("explain delete from t using stage where t.id = stage.id").fetchall()
+    assert any("Index" in line for (line,) in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("columns", "indexed"),
+    [
+        ('"Day" date, "a ""b\'c\\\\" numeric', '{day,"a \\"b\'c\\\\\\\\"}'),
+        ("source varchar(256), n int", "{source,n}"),
+        ("id int, note varchar(257), n int", "{id}"),
+        ("note varchar, document super", "{note}"),
+        ("long varchar(max), n int", None),
+    ],
+)
+def test_sort_key_is_indexed_as_far_as_it_always_fits(
+    stand_in: Running, client: psycopg.Connection, columns: str, indexed: str | None
+) -> None:
+    names = ", ".join(column.rpartition(" ")[0] for column in columns.split(", "))
+    create = f'create table if not exists public."T\'s" ({columns}) sortkey ({names})'
+    for _ in range(2):
+        assert client.execute(create.encode()).statusmessage == "CREATE TABLE"
+    found = stand_in.look(
+        "select array(select a.attname from unnest(i.indkey) with ordinality as k (n, at) join pg_attribute a "
+        "on a.attrelid = i.indrelid and a.attnum = k.n order by k.at)::text from pg_index i "
+        """where i.indrelid = 'public."t''s"'::regclass"""
+    )
+    assert found == ([(indexed,)] if indexed else [])
+
+
+def test_client_is_told_of_its_own_statements_only(client: psycopg.Connection) -> None:
+    cursor = client.execute("create table t (id int) sortkey (id); insert into t values (1), (2); select 5")
+    told = [cursor.statusmessage]
+    while cursor.nextset():
+        told.append(cursor.statusmessage)
+    assert told == ["CREATE TABLE", "INSERT 0 2", "SELECT 1"]

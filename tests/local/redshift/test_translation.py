@@ -106,7 +106,7 @@ def test_what_redshift_lacks_is_refused(sql: str, code: str) -> None:
 )
 def test_what_redshift_has_passes_unchanged(sql: str) -> None:
     (statement,) = statements(sql)
-    assert translate(statement) == sql
+    assert translate(statement).sql == sql
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_what_redshift_has_passes_unchanged(sql: str) -> None:
 )
 def test_what_only_redshift_has_is_rewritten(sql: str, translated: str) -> None:
     (statement,) = statements(sql)
-    assert translate(statement).rstrip() == translated.rstrip()
+    assert translate(statement).sql.rstrip() == translated.rstrip()
