@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 # Redshift descends from PostgreSQL 8.0: a backslash escapes inside a plain string.
@@ -29,9 +30,14 @@ _LITERAL = (
 )
 _ROW = rf"\(\s*+{_LITERAL}(?:\s*+,\s*+{_LITERAL})*+\s*+\)"
 _LITERAL_INSERT = re.compile(
-    rf"\s*+insert\s++into\s++(?P<head>[^'();A-Z]*+(?:\([^'();A-Z]*+\)\s*+)?)values\s*+{_ROW}(?:\s*+,\s*+{_ROW})*+\s*+(?:;|\Z)",
+    rf"\s*+insert\s++into\s++(?P<head>[^'();A-Z#]*+(?:\([^'();A-Z]*+\)\s*+)?)values\s*+{_ROW}(?:\s*+,\s*+{_ROW})*+\s*+(?:;|\Z)",
     re.S,
 )
+
+_PLAIN = re.compile(
+    rf"""(?P<text>(?:[^'"$;/-]++|/(?!\*)|-(?!-)|{_STRING}|"(?:[^"]|"")*+")*+)(?:;|\Z)""", re.S
+)
+"""A statement without comments and dollar quotes: where it ends is seen without taking it apart."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -39,8 +45,9 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-BULK = 16_384
-"""Texts longer than this, in characters, are first tried as an insert of nothing but literals."""
+KEPT_LENGTH = 4_096
+"""Statements of up to so many characters are kept as they were read: the writer sends most of its again."""
+_KEPT = 256
 
 
 class Token(NamedTuple):
@@ -111,15 +118,28 @@ def statements(sql: str) -> list[Statement]:
     found: list[Statement] = []
     position = 0
     while position < len(sql):
-        if len(sql) - position > BULK and (bulk := _LITERAL_INSERT.match(sql, position)):
+        if bulk := _LITERAL_INSERT.match(sql, position):
             found.append(Statement(bulk.group().rstrip().removesuffix(";"), []))
             position = bulk.end()
             continue
-        tokens, position = _until_semicolon(sql, position)
-        statement = Statement("".join(token.text for token in tokens), tokens)
+        statement, position = _next(sql, position)
         if statement.code:
             found.append(statement)
     return found or [Statement(sql, [Token("space", sql)])]
+
+
+def _next(sql: str, position: int) -> tuple[Statement, int]:
+    """The statement that begins at a position, and where the next one does."""
+    plain = _PLAIN.match(sql, position)
+    if plain and plain.end("text") - position <= KEPT_LENGTH:
+        return _kept(plain["text"]), plain.end()
+    tokens, position = _until_semicolon(sql, position)
+    return Statement("".join(token.text for token in tokens), tokens), position
+
+
+@lru_cache(_KEPT)
+def _kept(text: str) -> Statement:
+    return Statement(text, list(_tokens(text, 0)))
 
 
 def _until_semicolon(sql: str, position: int) -> tuple[list[Token], int]:

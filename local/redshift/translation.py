@@ -1,11 +1,12 @@
 """One statement of Redshift's SQL as PostgreSQL runs it, or the error that Redshift answers with."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from local.redshift.column_types import translated
 from local.redshift.refusals import Refused, refusal_of
 from local.redshift.table_ddl import Draft, ascii_lower, rewrite_alter_table, rewrite_create_table
-from local.redshift.tokens import Statement, words
+from local.redshift.tokens import KEPT_LENGTH, Statement, words
 
 _READING = frozenset(("select", "with", "show", "explain", "table"))
 _WRITING = frozenset(("insert", "update", "delete", "merge"))
@@ -21,6 +22,7 @@ _RENAMED = {
     "ifnull": "coalesce",
     "json_serialize": "pg_catalog.json_serialize",  # unqualified it is PostgreSQL's own, with other arguments
 }
+_KEPT = 256
 _DATE_PARTS_FIRST = frozenset(("dateadd", "datediff", "date_add", "date_diff"))
 
 
@@ -36,7 +38,13 @@ def translate(statement: Statement) -> Translation:
 
     Raises Refused for what Redshift does not have.
     """
-    if not statement.code or _reads_catalog(statement):
+    if not statement.code:
+        return Translation(statement.text)
+    return _kept(statement) if len(statement.text) <= KEPT_LENGTH else _translated(statement)
+
+
+def _translated(statement: Statement) -> Translation:
+    if _reads_catalog(statement):
         return Translation(statement.text)
     if refusal := refusal_of(statement):
         raise Refused(refusal)
@@ -48,6 +56,10 @@ def translate(statement: Statement) -> Translation:
     elif statement.verb == "alter" and statement.keys[1:2] == ["table"]:
         rewrite_alter_table(draft)
     return Translation(draft.sql(), draft.then)
+
+
+_kept = lru_cache(_KEPT)(_translated)
+"""By the statement itself, not its text: one that comes again is the same one, as `tokens` keeps it."""
 
 
 def _reads_catalog(statement: Statement) -> bool:
