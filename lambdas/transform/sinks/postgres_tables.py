@@ -56,15 +56,22 @@ left join pg_catalog.pg_type as found on found.oid = to_regtype(wanted.name)
 left join pg_catalog.pg_type as element on element.oid = found.typelem and found.typcategory = 'A'
 """
 
+# Asked for every batch, and without a join: most of what it takes is its planning.
 READ_SHAPES = """
 select
-    tables.relname, columns.attname,
-    format_type(columns.atttypid, null), format_type(columns.atttypid, columns.atttypmod)
+    tables.relname,
+    array(
+        select array[
+            columns.attname,
+            format_type(columns.atttypid, null), format_type(columns.atttypid, columns.atttypmod)
+        ]
+        from pg_catalog.pg_attribute as columns
+        where columns.attrelid = tables.oid and columns.attnum > 0 and not columns.attisdropped
+    )
 from pg_catalog.pg_class as tables
-join pg_catalog.pg_namespace as schemas on schemas.oid = tables.relnamespace
-left join pg_catalog.pg_attribute as columns
-    on columns.attrelid = tables.oid and columns.attnum > 0 and not columns.attisdropped
-where schemas.nspname = %s and tables.relname = any(%s) and tables.relkind in ('r', 'p')
+where
+    tables.relnamespace = (select schemas.oid from pg_catalog.pg_namespace as schemas where nspname = %s)
+    and tables.relname = any(%s) and tables.relkind in ('r', 'p')
 """
 
 
@@ -205,12 +212,8 @@ class Tables:
         return all(name in shape and holds(shape[name].type, type_) for name, type_ in made.columns)
 
     def _read(self, cursor: Cursor, names: list[str]) -> None:
-        read: dict[str, dict[str, ColumnShape]] = {}
-        for table, column, type_, declared in cursor.execute(READ_SHAPES, [self._schema, names]).fetchall():
-            columns = read.setdefault(str(table), {})
-            if column is not None:
-                bare = UNSIZED.get(str(type_), str(type_))
-                columns[str(column)] = ColumnShape(bare, str(declared))
+        rows = cursor.execute(READ_SHAPES, [self._schema, names]).fetchall()
+        read = {str(table): _shape(msgspec.convert(columns, list[list[str]])) for table, columns in rows}
         if any(self._shapes.get(name) != shape for name, shape in read.items()):
             self._statements.clear()
         self._shapes |= read
@@ -243,6 +246,11 @@ class Tables:
 def holds(held: str, type_: str) -> bool:
     """Whether a column of type `held` takes each value of `type_` exactly."""
     return held in (type_, "text") or held in WIDER.get(type_, ())
+
+
+def _shape(columns: list[list[str]]) -> Shape:
+    """A table's columns as READ_SHAPES found them: name, bare type, type as declared."""
+    return {name: ColumnShape(UNSIZED.get(type_, type_), declared) for name, type_, declared in columns}
 
 
 def _declaration(name: str, type_: str) -> sql.Composed:
