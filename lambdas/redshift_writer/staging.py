@@ -16,6 +16,7 @@ from pgevents.refusals import Refusal, RefusedChanges, refusal
 from redshift_writer.copying import Copied, Copier, is_large
 from redshift_writer.identifiers import folded, listed, quoted
 from redshift_writer.literals import NULL, Literalizer, Quoting, Unfit, argument_of, literalizer
+from redshift_writer.plain_literals import ColumnLiterals, plain_literals
 from redshift_writer.shapes import Shape, placement
 from redshift_writer.sql import Sql, joined, sql
 from redshift_writer.types import STRING, RedshiftType
@@ -26,6 +27,9 @@ MESSAGE_BYTES = 15 * 1024 * 1024
 """Where a message of several statements is cut: its limit is 16 MB."""
 ROW_BYTES = MESSAGE_BYTES - 256 * 1024
 """The longest row: a statement of its own with up to 1,600 column names before it."""
+
+_SLICE_ROWS = 2_000
+"""So many rows are rendered at a time: what is made on the way must not be as large as the batch."""
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -184,24 +188,57 @@ class _Renderer:
         for position, column in enumerate(table.columns if beside_copied else ()):
             if shape.columns[folded(column.name)].family in _CALLS:
                 self._literalizers[position] = argument_of(self._literalizers[position])
+        # What is left beside a file has something in it that is not plain.
+        self._columns: list[ColumnLiterals | None] = [
+            plain_literals(
+                column.type, shape.columns[folded(column.name)], quoting, is_key=column.name in table.key
+            )
+            for column in (() if beside_copied else table.columns)
+        ]
         self._refused: list[Refusal] = []
 
     def render(self, changes: list[Change], newest: set[int]) -> list[bytes]:
         """Each change as a parenthesised row. Raises RefusedChanges."""
-        rows = [self._row(change, id(change) in newest) for change in changes]
+        rows: list[bytes] = []
+        for start in range(0, len(changes), _SLICE_ROWS):
+            part = changes[start : start + _SLICE_ROWS]
+            rows += self._by_columns(part, newest) or [self._row(change, newest) for change in part]
         if self._refused:
             raise RefusedChanges(self._refused)
         return rows
 
-    def _row(self, change: Change, newest: bool) -> bytes:
+    def _by_columns(self, changes: list[Change], newest: set[int]) -> list[bytes] | None:
+        """The rows of changes, rendered a column at a time; None when each has to be looked at."""
+        values = [change.values for change in changes if change.values is not None]
+        if not self._columns or len(values) < len(changes):
+            return None
+        try:
+            columns = [self._column(*each) for each in enumerate(zip(*values, strict=True))]
+            if any(NULL in columns[position] for position in self._key_positions):
+                return None
+            rows = [
+                f"({','.join(literals)},{_control(change, newest)})".encode()
+                for change, literals in zip(changes, zip(*columns, strict=True), strict=True)
+            ]
+        except (Unfit, UnicodeEncodeError):
+            return None
+        return rows if max(map(len, rows)) <= ROW_BYTES else None
+
+    def _column(self, position: int, values: Values) -> list[str]:
+        plainly, literal = self._columns[position], self._literalizers[position]
+        literals = plainly(values) if plainly is not None else None
+        if literals is None:
+            literals = [NULL if text is None else literal(text) for text in values]
+        return literals
+
+    def _row(self, change: Change, newest: set[int]) -> bytes:
         values = change.values or (None,) * len(self._literalizers)
         try:
             literals = [
                 NULL if text is None else literal(text)
                 for literal, text in zip(self._literalizers, values, strict=True)
             ]
-            deleted, first = ("true" if flag else "false" for flag in (change.clause == "DELETE", newest))
-            row = f"({','.join(literals)},{change.version},{deleted},{first})".encode()
+            row = f"({','.join(literals)},{_control(change, newest)})".encode()
         except (Unfit, UnicodeEncodeError) as error:
             self._refused.append(self._explained(change, error))
             return b""
@@ -222,6 +259,14 @@ class _Renderer:
             except (Unfit, UnicodeEncodeError) as reason:
                 return refusal(self._table, change, str(reason), column.name)
         return refusal(self._table, change, str(error))
+
+
+def _control(change: Change, newest: set[int]) -> str:
+    """The values of a staged row that are the pipeline's own."""
+    deleted, first = (
+        "true" if flag else "false" for flag in (change.clause == "DELETE", id(change) in newest)
+    )
+    return f"{change.version},{deleted},{first}"
 
 
 def _create(name: Sql, table: TableChanges, shape: Shape, is_copied: bool) -> Sql:
