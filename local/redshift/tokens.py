@@ -26,7 +26,8 @@ _TOKEN = re.compile(
 )
 
 _LITERAL = (
-    rf"(?:{_STRING}(?:::float8)?|[-+]?\d[\d.eE+-]*+|null|true|false|(?:json_parse|from_hex)\({_STRING}\))"
+    rf"(?:{_STRING}(?:::float8)?|[-+]?\d[\d.eE+-]*+|null|true|false"
+    rf"|(?:json_parse|from_hex)\({_STRING}\)|timestamp\s++{_STRING})"
 )
 _ROW = rf"\(\s*+{_LITERAL}(?:\s*+,\s*+{_LITERAL})*+\s*+\)"
 _LITERAL_INSERT = re.compile(

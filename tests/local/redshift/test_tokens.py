@@ -111,6 +111,13 @@ def test_insert_of_literals_is_taken_whole_and_ends_where_it_ends() -> None:
     assert found[1].text.strip() == insert
 
 
+def test_token_of_a_batch_is_an_insert_of_literals_too() -> None:
+    (found,) = statements(
+        "insert into t (source, at) values ('accounts', timestamp '2026-11-22 15:04:05.000001')"
+    )
+    assert found.tokens == []
+
+
 @pytest.mark.parametrize(
     "tail",
     [
