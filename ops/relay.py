@@ -55,7 +55,9 @@ def main() -> int:
     event = json.dumps({"kind": "doorbell", "source": arguments.source})
 
     def wake() -> None:
-        client.invoke(FunctionName=arguments.function, InvocationType="Event", Payload=event)
+        answer = client.invoke(FunctionName=arguments.function, InvocationType="Event", Payload=event)
+        # Empty, and read all the same: only then does the next call go over this connection.
+        answer["Payload"].read()
 
     while True:
         try:

@@ -9,7 +9,7 @@ import psycopg
 from bench import measure
 from bench.end_to_end.load import Load
 from bench.end_to_end.project import target_of
-from bench.end_to_end.reader import last_stamp, percentile, reading
+from bench.end_to_end.reader import index_stamps, last_stamp, percentile, reading
 from bench.end_to_end.stack import measured_stack
 from bench.faults.arena import Arena
 from bench.measure import Comparison, Report, facts
@@ -56,6 +56,8 @@ class _Bench:
         settle(self._source)
         self._load.commit(_WARMING)
         settle(self._source)
+        for dsn in self._sinks.values():
+            index_stamps(dsn, target_of(SOURCE))
 
     def version(self) -> str:
         """The servers' version."""

@@ -71,6 +71,12 @@ def reading(dsn: str, table: str) -> Iterator[Reader]:
         yield reader
 
 
+def index_stamps(dsn: str, table: str) -> None:
+    """Lets readers of a target find its latest rows without reading all of them at each look."""
+    with psycopg.connect(dsn, autocommit=True) as sink:
+        sink.execute(sql.SQL("create index on {} (stamped_at)").format(sql.Identifier(table)))
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The value that so many percent do not exceed; not a number when there is none."""
     ranked = sorted(values)

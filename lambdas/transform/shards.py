@@ -15,7 +15,7 @@ from pgevents import log
 from pgevents.errors import TransientError
 from pgevents.identity import SourceReplaced
 from transform.delivery import Drained
-from transform.sinks.aws_errors import aws_errors
+from transform.invoking import invoke
 from transform.source.outbox import Outbox
 from transform.taking import Taking
 
@@ -43,9 +43,7 @@ def waking(client: "LambdaClient", function: str, source: str) -> Wake:
     """Wakes shards of a source by asynchronous invocations of a function."""
 
     def wake(shard: int) -> None:
-        event = msgspec.json.encode({"kind": "shard", "source": source, "shard": shard})
-        with aws_errors(f"invoke {function}"):
-            client.invoke(FunctionName=function, InvocationType="Event", Payload=event)
+        invoke(client, function, msgspec.json.encode({"kind": "shard", "source": source, "shard": shard}))
 
     return wake
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from pgevents.batch import Batch, encode
-from pgevents.errors import TransientError
+from transform.invoking import invoke
 from transform.sinks.aws_errors import aws_errors
 from transform.sinks.s3 import opening_time
 
@@ -57,12 +57,13 @@ class Forwarder:
         encoded = encode(batch)
         event = _event(batch, encoding="zlib+base64", body=base64.b64encode(encoded).decode())
         if len(event) <= self._inline_limit:
-            self._invoke(event)
+            invoke(self._lambda, self._function, event)
             return Forwarded("zlib+base64", len(encoded))
         key = forwarded_key(batch)
         with aws_errors(f"write s3://{self._bucket}/{key}"):
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=encoded, ContentType="application/zlib")
-        self._invoke(_event(batch, encoding="s3", bucket=self._bucket, key=key))
+        stored = _event(batch, encoding="s3", bucket=self._bucket, key=key)
+        invoke(self._lambda, self._function, stored)
         return Forwarded("s3", len(encoded), key)
 
     def purge(self, source: str, below: int) -> None:
@@ -70,17 +71,8 @@ class Forwarder:
 
         Raises TransientError unless Lambda says that it has taken the event.
         """
-        self._invoke(msgspec.json.encode({"kind": "purge", "source": source, "below": below}))
-
-    def _invoke(self, event: bytes) -> None:
-        with aws_errors(f"invoke {self._function}"):
-            answer = self._lambda.invoke(FunctionName=self._function, InvocationType="Event", Payload=event)
-            # Empty, and read all the same: only then does the next call go over this connection.
-            answer["Payload"].read()
-        if answer["StatusCode"] != 202:
-            raise TransientError(
-                f"could not invoke {self._function}: it answered {answer['StatusCode']}, not 202"
-            )
+        event = msgspec.json.encode({"kind": "purge", "source": source, "below": below})
+        invoke(self._lambda, self._function, event)
 
 
 def forwarded_key(batch: Batch) -> str:
