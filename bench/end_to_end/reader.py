@@ -22,6 +22,11 @@ select entry_id, extract(epoch from stamped_at)::float8 from {table}
 where stamped_at > to_timestamp(%s)
 """
 
+_TABLES = """
+select relname from pg_class
+where relname = any (%s) and relkind = 'r' and pg_table_is_visible(oid)
+"""
+
 
 class Reader:
     """What a reader that polls one target has seen of its rows.
@@ -74,7 +79,9 @@ def reading(dsn: str, table: str) -> Iterator[Reader]:
 def index_stamps(dsn: str, table: str) -> None:
     """Lets readers of a target find its latest rows without reading all of them at each look."""
     with psycopg.connect(dsn, autocommit=True) as sink:
-        sink.execute(sql.SQL("create index on {} (stamped_at)").format(sql.Identifier(table)))
+        # In Redshift a target is a view of the table that has its rows.
+        for (name,) in sink.execute(_TABLES, ([table, f"{table}__versions"],)).fetchall():
+            sink.execute(sql.SQL("create index on {} (stamped_at)").format(sql.Identifier(name)))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

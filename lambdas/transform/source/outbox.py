@@ -21,7 +21,7 @@ _DRAIN_LOCK = (1885828470, 0)
 _LOCK_PAUSES_SECONDS = (0.002, 0.01)
 # Every look reads the half that is written to: the smaller that is, the less a look costs the source.
 _HALF_FULL_BYTES = 2 * 1024 * 1024
-_ROTATE_SECONDS = 5.0
+_ROTATE_SECONDS = 1.0
 
 
 class Outbox(BatchReader, Ledger, DeadLetters, LastLook, Epochs, Snapshots):
