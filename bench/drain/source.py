@@ -1,6 +1,5 @@
 """A source with a captured table, and beside it an outbox of jsonb with the same events."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from bench.measure.processor import used
 from db_triggers.installer import Wake, install
 from local.postgres import PostgresServer, free_port
 from pgevents.config import Source, Table
@@ -100,8 +100,7 @@ class Processor(NamedTuple):
     @classmethod
     def spent(cls, connection: psycopg.Connection[Any]) -> "Processor":
         """Until now."""
-        fields = Path(f"/proc/{connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
-        return cls(time.thread_time(), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        return cls(time.thread_time(), used(connection.info.backend_pid))
 
 
 def connected(dsn: str) -> psycopg.Connection[Any]:

@@ -20,7 +20,7 @@ _ROWS = """
 insert into entry
 select g, 0, clock_timestamp(), g / 7.0, g / 3.0, true, date '2030-01-01', gen_random_uuid(), 'entry ' || g,
     repeat('a note ', 5), array['a', g::text], jsonb_build_object('g', g)
-from generate_series(0, %s) as g
+from generate_series(%s::bigint, %s) as g
 """
 
 # Three transactions. Variables outlive a run of the script, so n counts a client's runs. The moment is that
@@ -50,6 +50,11 @@ class Committed(msgspec.Struct, frozen=True):
         return self.transactions / (self.ended - self.began)
 
 
+def commit_rows(connection: psycopg.Connection, first: int, count: int) -> None:
+    """Inserts so many entries in one transaction, numbered from the first on."""
+    connection.execute(_ROWS, (first, first + count - 1))
+
+
 class Load:
     """Insertions, updates and deletions in a database's table of entries, a third each."""
 
@@ -57,7 +62,7 @@ class Load:
         self._dsn = dsn
         self._first = 0
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(_ROWS, (CLIENTS * OWN_ROWS - 1,))
+            commit_rows(connection, 0, CLIENTS * OWN_ROWS)
 
     def commit(self, transactions: int, rate: float | None = None) -> Committed:
         """Commits about so many, as fast as they go or at a rate a second. Raises ProgramFailed."""

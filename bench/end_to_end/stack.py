@@ -15,10 +15,15 @@ _PACE = Pace(imports=60.0)
 
 
 @contextmanager
-def measured_stack(sources: Sequence[str]) -> Iterator[Arena]:
-    """A stack that runs for the length of a block, with these sources. Raises ProgramFailed."""
+def measured_stack(sources: Sequence[str], described: str = "") -> Iterator[Arena]:
+    """A stack that runs for the length of a block, with these sources. Raises ProgramFailed.
+
+    `described` is its pipeline.toml, where that is not the usual one.
+    """
     with tempfile.TemporaryDirectory(prefix="pgevents-bench-", ignore_cleanup_errors=True) as folder:
-        project = make_project(Path(folder) / "project", dict.fromkeys(sources, TABLE), pipeline(sources))
+        project = make_project(
+            Path(folder) / "project", dict.fromkeys(sources, TABLE), described or pipeline(sources)
+        )
         arena = Arena(project, Path(folder) / "state", _PACE)
         try:
             arena.start()

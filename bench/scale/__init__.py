@@ -2,7 +2,7 @@
 
 One PostgreSQL server with a database a source and one for the sink; the drain runs in this process, one
 source after the other, as fifty Lambdas do side by side, and each shard in a thread of its own. Handing on to
-Redshift is left out: it is the same for each batch, whichever source that is from.
+Redshift is left out there. What shards cost is measured on whole stacks besides, with everything on.
 """
 
 import argparse

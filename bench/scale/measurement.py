@@ -9,6 +9,7 @@ from bench.measure import Report, facts, interleaved
 from bench.measure.rounds import Tell
 from bench.scale.shards import ShardedSource, transform_that_waits
 from bench.scale.sources import Sources, running_sources
+from bench.scale.whole import whole_pipeline
 from pgevents.errors import InputError
 
 _LONGER = 10
@@ -50,7 +51,26 @@ def measured(args: argparse.Namespace) -> Report:
         )  # fmt: skip
         report.target("time for ten times the backlog", times.ratio(longer).median, "<=", _MOST_TIME)
         _measure_shards(report, sources, _SHARDS * events, rounds, tell)
-        return report
+    _measure_whole(report, events, rounds, tell)
+    return report
+
+
+def _measure_whole(report: Report, events: int, rounds: int, tell: Tell) -> None:
+    """The pipeline of a source in one shard, and of one in several, a whole stack for each."""
+    batch_events = min(_BATCH_EVENTS, events // 10)
+    one, split = "one shard", f"{_SHARDS} shards"
+    with whole_pipeline(1, batch_events) as unsplit, whole_pipeline(_SHARDS, batch_events) as shared:
+        for each in (unsplit, shared):
+            # The first backlog starts the Lambdas, and makes the tables.
+            each.cost(events)
+        costs = report.compare(
+            interleaved(
+                f"An event of a backlog of {events:,} through the whole pipeline, processor time of all",
+                {one: partial(unsplit.cost, events), split: partial(shared.cost, events)},
+                unit="us", baseline=one, rounds=rounds, tell=tell,
+            )
+        )  # fmt: skip
+    report.target(f"cost of an event, {split} / {one}", costs.ratio(split).median, "<=", _MOST_COST)
 
 
 def _measure_shards(report: Report, sources: Sources, events: int, rounds: int, tell: Tell) -> None:
@@ -58,9 +78,9 @@ def _measure_shards(report: Report, sources: Sources, events: int, rounds: int, 
     with sources.sharded(_SHARDS) as source:
         for _ in range(2):
             _time_in(sources, source, 200, _SHARDS, 20)
-        costs = report.compare(
+        report.compare(
             interleaved(
-                f"An event of a backlog of {events:,}, processor time",
+                f"An event of a backlog of {events:,}, processor time of the drains",
                 {
                     one: partial(_cost_in, sources, source, events, 1),
                     split: partial(_cost_in, sources, source, events, _SHARDS),
@@ -68,7 +88,6 @@ def _measure_shards(report: Report, sources: Sources, events: int, rounds: int, 
                 unit="us", baseline=one, rounds=rounds, tell=tell,
             )
         )  # fmt: skip
-        report.target(f"cost of an event, {split} / {one}", costs.ratio(split).median, "<=", _MOST_COST)
         fewer = events // 40
         with transform_that_waits(sources.table_of_first(), _WAIT_SECONDS):
             report.compare(

@@ -10,7 +10,7 @@ from io import StringIO
 import msgspec
 import psycopg
 
-from bench.scale.processor import used
+from bench.measure.processor import used
 from pgevents import ChangeEvent, Record, on, transforms
 from pgevents.batch import Batch
 from pgevents.config import Pipeline

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psycopg
 
+from bench.end_to_end.load import commit_rows
 from bench.end_to_end.project import TABLE, pipeline
-from bench.scale.processor import used
+from bench.measure.processor import used
 from bench.scale.shards import ShardedSource, nowhere, sharded
 from db_triggers.installer import Wake, install
 from local import aws_extensions
@@ -24,13 +25,6 @@ from transform.sinks.postgres import PostgresSink
 from transform.source.outbox import Outbox
 
 _SINK = "replica"
-
-_COMMIT = """
-insert into entry
-select %s + g, 0, clock_timestamp(), g / 7.0, g / 3.0, true, date '2030-01-01', gen_random_uuid(),
-    'entry ' || g, repeat('a note ', 5), array['a', g::text], jsonb_build_object('g', g)
-from generate_series(1, %s) as g
-"""
 
 
 class Sources:
@@ -68,7 +62,7 @@ class Sources:
     def commit(self, events: int, among: int) -> None:
         """Commits so many events in each of the first `among` sources."""
         for connection in self._first(among).values():
-            connection.execute(_COMMIT, (self._committed, events))
+            commit_rows(connection, self._committed, events)
         self._committed += events
 
     def drain(self, events: int, among: int) -> None:

@@ -1,7 +1,6 @@
 """The servers that a batch goes through: PostgreSQL, the stand-in for Redshift before it, and S3."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bench.measure.processor import used_by
 from local.emulator import Emulator
 from local.postgres import SUPERUSER, PostgresServer, free_port
 from local.redshift import Configuration
@@ -18,7 +18,6 @@ from pgevents.settings import Connection
 DATABASE = "warehouse"
 BUCKET = "warehouse"
 ROLE = "arn:aws:iam::000000000000:role/copy"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Warehouse(NamedTuple):
@@ -36,9 +35,9 @@ class Warehouse(NamedTuple):
     def processor_seconds(self) -> dict[str, float]:
         """The processor time of each server's processes so far. Linux only."""
         return {
-            "stand-in": _seconds(self.redshift.pid),
-            "PostgreSQL": sum(map(_seconds, _children(self.postgres.pid))),
-            "S3": _seconds(self.s3.pid),
+            "stand-in": used_by([self.redshift.pid]),
+            "PostgreSQL": used_by([self.postgres.pid]),
+            "S3": used_by([self.s3.pid]),
         }
 
 
@@ -64,23 +63,3 @@ def running() -> Iterator[Warehouse]:
         stack.callback(redshift.stop)
         reached = Connection("127.0.0.1", port, DATABASE, SUPERUSER, sslmode="disable")
         yield Warehouse(reached, postgres, redshift, s3)
-
-
-def _seconds(pid: int) -> float:
-    """User and system time of a process; 0 when it has just ended."""
-    fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
-
-
-def _children(pid: int) -> list[int]:
-    """Processes whose parent this is."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [one for one in pids if (fields := _stat(one)) and int(fields[1]) == pid]
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the command's name, from the state on."""
-    try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
