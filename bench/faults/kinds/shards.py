@@ -11,14 +11,14 @@ from bench.faults.kinds.steps import at, frozen
 from bench.faults.project import INVOKING, NOTIFYING
 from pgevents.config import PostgresSink
 
-SHARDS = "Sources in shards: Lambdas that do not come, end, hang"
+IN_SHARDS = "Sources in shards: Lambdas that do not come, end, hang"
 CALL = '"kind":"shard"'
 
 _SHARDS = 3
 
 
 def _kind(name: str, promises: tuple[int, ...], attack: Attack, **named: object) -> None:
-    kind(f"in shards: {name}", SHARDS, promises, shards=_SHARDS, **named)(attack)  # type: ignore[arg-type]
+    kind(f"in shards: {name}", IN_SHARDS, promises, shards=_SHARDS, **named)(attack)  # type: ignore[arg-type]
 
 
 def _calls() -> None:

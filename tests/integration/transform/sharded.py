@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import cast
 
 import msgspec
 
@@ -39,7 +38,6 @@ class Sharded:
         self.comes: Callable[[int], bool] = lambda shard: True
         self.writes: BatchWriter = captured.model.apply
         self.woken: list[int] = []
-        self.threads: dict[int, set[str]] = {}
         self._one_at_a_time = threading.Lock()
         self._pool = ThreadPoolExecutor(2 * SHARDS, "shard")
         self._running: list[Future[Drained]] = []
@@ -72,16 +70,9 @@ class Sharded:
 
     def _write(self, batch: Batch) -> object:
         with self._one_at_a_time:
-            self.threads.setdefault(batch.batch_id, set()).add(threading.current_thread().name)
             return self.writes(batch)
 
 
 def nobody(shard: int) -> bool:
     """A Lambda service that takes no event."""
     raise TransientError("throttled")
-
-
-def taken_twice(sharded: Sharded) -> list[int]:
-    """The versions of changes that the model was given more than once."""
-    seen = cast(list[int], sharded.captured.model.versions_seen)
-    return sorted({version for version in seen if seen.count(version) > 1})
