@@ -60,7 +60,7 @@ PACE = (
         "_HALF_FULL_BYTES = 2 * 1024 * 1024",
         "_HALF_FULL_BYTES = 8 * 1024",
     ),
-    Replacement("lambdas/transform/source/outbox.py", "_ROTATE_SECONDS = 5.0", "_ROTATE_SECONDS = 0.0"),
+    Replacement("lambdas/transform/source/outbox.py", "_ROTATE_SECONDS = 1.0", "_ROTATE_SECONDS = 0.0"),
     Replacement("lambdas/transform/left_out.py", "_REST_SECONDS = 30.0", "_REST_SECONDS = 0.3"),
     Replacement("lambdas/transform/drain.py", "_HELD_AT_ONCE = 16", "_HELD_AT_ONCE = 1"),
     Replacement("lambdas/transform/source/snapshots.py", "CHUNK_ROWS = 5_000", "CHUNK_ROWS = 7"),
