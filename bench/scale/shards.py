@@ -16,12 +16,11 @@ from pgevents.batch import Batch
 from pgevents.config import Pipeline
 from pgevents.errors import PgEventsError
 from transform.connections import SOURCE_SESSION
-from transform.delivery import BatchWriter, Delivery, Drained
+from transform.delivery import BatchWriter, Drained
 from transform.drain import Drain
 from transform.shards import ShardDrain
 from transform.sinks.postgres import PostgresSink
 from transform.source.outbox import Outbox
-from transform.taking import Taking
 
 
 class ShardedSource:
@@ -63,9 +62,8 @@ class ShardedSource:
         return time.process_time() + sum(map(used, self._sessions))
 
     def _drain_shard(self, described: Pipeline, shard: int) -> Drained:
-        outbox = self._outboxes[shard]
-        delivery = Delivery(described, outbox, self._sinks[shard], nowhere)
-        return ShardDrain(outbox, Taking(described, outbox, delivery, lambda: False, None), shard).run()
+        outbox, sinks = self._outboxes[shard], self._sinks[shard]
+        return ShardDrain(described, outbox, sinks, nowhere, lambda: False, shard).run()
 
 
 @contextmanager

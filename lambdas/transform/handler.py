@@ -18,7 +18,7 @@ from pgevents.settings import Connection, TransformSettings
 from transform.answers import Applied, Failed, Purged, Refused, Replaced, answer_of, note
 from transform.aws import Aws
 from transform.connections import SOURCE_SESSION, Connections
-from transform.delivery import BatchWriter, Delivery, Drained, Rest
+from transform.delivery import BatchWriter, Drained, Rest
 from transform.drain import Drain
 from transform.metrics import measure, write
 from transform.purge import Horizon, PurgeSink, purge_sinks
@@ -29,7 +29,6 @@ from transform.sinks.postgres_purge import purge
 from transform.sinks.s3 import S3Sink as S3Writer
 from transform.source.epochs import NewestOf
 from transform.source.outbox import Outbox, translated
-from transform.taking import Taking
 
 _MARGIN_SECONDS = float(os.environ.get("PGEVENTS_MARGIN_SECONDS", "10"))
 _OVERDUE_SECONDS = float(os.environ.get("PGEVENTS_OVERDUE_SECONDS", "90"))
@@ -89,11 +88,15 @@ class Transform:
         """Drains one shard of a source, which its own drain has asked for. Raises TransientError likewise."""
         until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
         with translated(source):
-            outbox = self._outbox(source)
-            delivery = Delivery(self._pipeline, outbox, self._sinks(), self._forwarder().forward)
-            # What is overdue is for the source's own drain to repeat.
-            taking = Taking(self._pipeline, outbox, delivery, lambda: time.monotonic() >= until, None)
-            return ShardDrain(outbox, taking, shard).run()
+            drain = ShardDrain(
+                self._pipeline,
+                self._outbox(source),
+                self._sinks(),
+                self._forwarder().forward,
+                lambda: time.monotonic() >= until,
+                shard,
+            )
+            return drain.run()
 
     def sweep(self, source: str | None, context: LambdaContext) -> dict[str, Drained]:
         """Drains what a lost doorbell left and repeats what was never applied, in one source or in all.

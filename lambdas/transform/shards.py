@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pgevents import log
+from pgevents.config import Pipeline
 from pgevents.errors import TransientError
 from pgevents.identity import SourceReplaced
-from transform.delivery import Drained
+from transform.delivery import BatchWriter, Delivery, Drained
 from transform.invoking import invoke
 from transform.source.outbox import Outbox
 from transform.taking import Taking
@@ -124,11 +125,20 @@ class Shards:
 
 
 class ShardDrain:
-    """Drains one shard beside the source's own drain."""
+    """Drains one shard beside the source's own drain, which repeats what is overdue. `forward` and
+    `out_of_time` are as that one's."""
 
-    def __init__(self, outbox: Outbox, taking: Taking, shard: int) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        outbox: Outbox,
+        sinks: dict[str, BatchWriter],
+        forward: BatchWriter,
+        out_of_time: Callable[[], bool],
+        shard: int,
+    ) -> None:
         self._outbox = outbox
-        self._taking = taking
+        self._taking = Taking(pipeline, outbox, Delivery(pipeline, outbox, sinks, forward), out_of_time, None)
         self._shard = shard
 
     def run(self) -> Drained:

@@ -13,11 +13,10 @@ from pgevents.config import Drain as Limits
 from pgevents.config import Source
 from pgevents.errors import TransientError
 from tests.integration.db_triggers.captured import NAME, Captured, no_warehouse
-from transform.delivery import BatchWriter, Delivery, Drained
+from transform.delivery import BatchWriter, Drained
 from transform.drain import Drain
 from transform.shards import ShardDrain
 from transform.source.outbox import Outbox
-from transform.taking import Taking
 
 SHARDS = 4
 
@@ -59,9 +58,8 @@ class Sharded:
     def drain_shard(self, shard: int, outbox: Outbox | None = None) -> Drained:
         """What a Lambda does that was woken for a shard."""
         outbox = outbox or Outbox(NAME, self.captured.lambda_connection())
-        delivery = Delivery(self.pipeline, outbox, {"model": self._write}, no_warehouse)
-        taking = Taking(self.pipeline, outbox, delivery, lambda: False, None)
-        return ShardDrain(outbox, taking, shard).run()
+        sinks: dict[str, BatchWriter] = {"model": self._write}
+        return ShardDrain(self.pipeline, outbox, sinks, no_warehouse, lambda: False, shard).run()
 
     def _wake(self, shard: int) -> None:
         self.woken.append(shard)
