@@ -228,6 +228,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     `{"kind": "shard", "source", "shard"}`, or the destination record of a batch. Raises InputError for
     anything else."""
     global _transform
+    _end_if_clock_is_ahead(context)
     if _transform is None:
         pipeline = load(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "pipeline.toml")
         _transform = Transform(TransformSettings.read(os.environ), pipeline)
@@ -244,6 +245,18 @@ def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             answered = answer_of(answer)
             return {"kind": "noted"} if isinstance(answered, Purged) else _transform.note(answered)
     raise InputError(f"event of no known kind: {str(event)[:200]}")
+
+
+def _end_if_clock_is_ahead(context: LambdaContext) -> None:
+    """Ends the process when it is invoked without any time left, so that Lambda makes a new one.
+
+    Lambda tells at what moment an invocation ends. By a clock that is far ahead every one is over as it
+    begins, and nothing would be drained for as long as Lambda uses this process.
+    """
+    left = context.get_remaining_time_in_millis()
+    if left <= 0:
+        log.error("no time left as the invocation begins: this process's clock is wrong", milliseconds=left)
+        raise SystemExit(1)
 
 
 def _configured(kind: str, name: str, connections: dict[str, Connection]) -> Connection:

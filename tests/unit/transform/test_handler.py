@@ -152,6 +152,14 @@ def test_invocation_for_a_shard_drains_that_alone(
     assert list(app.execute("select distinct shard from pgevents.batch where state = 'open'")) == [(0,)]
 
 
+def test_process_whose_clock_is_ahead_ends_and_leaves_the_event_to_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        handler.handle({"kind": "doorbell", "source": "accounts"}, Context(seconds=-3_540))
+    assert "this process's clock is wrong" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shard", [0, -1, "1", None])
 def test_what_is_no_other_shard_is_refused(shard: object) -> None:
     with pytest.raises(InputError, match="event of no known kind"):
